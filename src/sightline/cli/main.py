@@ -1,0 +1,70 @@
+"""The command `sightline`: finds the command's file, runs it, turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from sightline.errors import SightlineError
+
+# Command -> its one-line help. The file is cli/NAME.py with add_arguments(parser) and run(args).
+COMMANDS = {
+    "quickstart": "sample data, training, evaluation and a live page, with no network or camera",
+    "data": "inspect data sets",
+    "train": "photos to a detector: fine-tune on your own objects",
+    "evaluate": "the 12 COCO numbers of a model on a data set",
+    "predict": "detect in images, folders, videos and cameras",
+    "serve": "the live page and the HTTP service",
+    "models": "the models that have a name; pull their weights",
+    "bench": "latency of a model on this machine, beside the bare runtime",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(arguments).parse_args(arguments)
+    command = importlib.import_module(f"sightline.cli.{args.command}")
+    try:
+        return int(command.run(args))
+    except SightlineError as error:
+        if args.debug:
+            traceback.print_exc()
+        print(f"sightline {args.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"sightline {args.command}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sightline",
+        description="From a folder of photos to a detector for your own objects that runs live.",
+        epilog="Start with: sightline quickstart",
+    )
+    parser.add_argument("--version", action="version", version=f"sightline {version('sightline')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    for name, help_line in COMMANDS.items():
+        child = commands.add_parser(
+            name,
+            help=help_line,
+            description=help_line[0].upper() + help_line[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        child.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if name == named:  # the other commands' files are not even imported
+            importlib.import_module(f"sightline.cli.{name}").add_arguments(child)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
