@@ -1,0 +1,78 @@
+"""Reading and writing the network's weights under the official key names (safetensors)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sightline.errors import BundleDamaged, ModelNotFound
+from sightline.models.deimv2.network import DeimV2
+
+
+def build_model(
+    size: str, classes: int, state: dict[str, Tensor], input_px: int | None = None
+) -> DeimV2:
+    """The network of that size with these weights; anchors are recomputed for another input."""
+    model = DeimV2(size, classes, input_px)
+    own = model.state_dict()
+    given = {}
+    for key, value in state.items():
+        if key in own and value.shape != own[key].shape and "decoder.anchors" != key:
+            if key == "decoder.valid_mask":
+                continue
+            raise BundleDamaged(
+                f"weights do not fit deimv2-{size} with {classes} classes: {key} has shape "
+                f"{tuple(value.shape)}, expected {tuple(own[key].shape)}"
+            )
+        if key in own and value.shape == own[key].shape:
+            given[key] = value.to(own[key].dtype)
+    missing = [key for key in own if key not in given and not _is_optional(key)]
+    if missing:
+        raise BundleDamaged(f"weights lack {len(missing)} tensors of deimv2-{size}: {missing[0]} …")
+    model.load_state_dict(given, strict=False)
+    return model
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, half precision widened to float32."""
+    try:
+        state = load_file(path)
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"no weights at {path}") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BundleDamaged(f"{path} is no readable safetensors file: {error}") from error
+    return {
+        key: value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+        for key, value in state.items()
+    }
+
+
+def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write atomically; tied tensors are stored under each of their names."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file({k: v.detach().cpu().clone().contiguous() for k, v in state.items()}, temporary,
+              metadata)
+    os.replace(temporary, path)
+
+
+def has_identity_statistics(model: nn.Module) -> bool:
+    """Whether every batch norm lost its statistics in folding (mean 0, one variance)."""
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    return all(
+        bool((norm.running_mean == 0).all()) and bool((norm.running_var - 1).abs().max() < 1e-4)
+        for norm in norms
+        if norm.running_mean is not None and norm.running_var is not None
+    )
+
+
+def _is_optional(key: str) -> bool:
+    """Whether a tensor is derived, or used in training only."""
+    return key.endswith(
+        ("anchors", "valid_mask", "num_points_scale", "num_batches_tracked",
+         "denoising_class_embed.weight")
+    )
