@@ -145,11 +145,16 @@ def verify_image(source: Path, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
 def resize_stretch(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB, stretched with Pillow's antialiased bilinear filter.
 
-    The one resize of training and inference; the manifest calls it "bilinear-antialias".
+    The one resize of training and inference; the manifest calls it "bilinear-antialias". Width
+    first, then height, in two calls: the steps between are rounded to 8 bits, so the order shows,
+    and Pillow 13 began to choose it by the image's shape (python-pillow/Pillow#9549). The bytes
+    are the same with every Pillow and in the browser: contracts/golden/resize.json.
     """
     if image.mode != "RGB":
         image = image.convert("RGB")
-    if image.size != (width, height):
+    if image.width != width:
+        image = image.resize((width, image.height), Image.Resampling.BILINEAR)
+    if image.height != height:
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(image, np.uint8)
 
