@@ -69,7 +69,13 @@ def pull_weights(name: str, progress: Progress | None = None, *, url: str | None
     if target != _cached_path(name):
         check_weights(target, model.size)
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsUnavailable(
+            f"{target.parent} cannot be made ({error.strerror}); set SIGHTLINE_CACHE to a folder "
+            "that can be written to"
+        ) from error
     with _exclusive(target.with_suffix(".lock")):
         if not _is_intact(target, model):
             _download(model, url or model.url or "", target, progress or (lambda done, total: None))
@@ -159,7 +165,8 @@ def _download(model: ZooModel, url: str, target: Path, progress: Progress) -> No
     try:
         _fetch_all(url, part, progress)
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
+        is_answer = isinstance(error, urllib.error.HTTPError)
+        reason = error if is_answer else getattr(error, "reason", None) or error
         raise _unavailable(model, url, str(reason)) from error
     try:
         check_weights(part.path, model.size)
@@ -284,7 +291,7 @@ def _check_scheme(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         return
-    raise urllib.error.URLError(_Refused(url))  # type: ignore[arg-type]
+    raise urllib.error.URLError(_Refused(url))
 
 
 def _is_loopback(host: str) -> bool:

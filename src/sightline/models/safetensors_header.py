@@ -23,7 +23,7 @@ _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2,
     "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
 }  # fmt: skip
-_FLOATS = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+_FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,7 @@ def _check_layout(path: Path, tensors: Mapping[str, TensorEntry], start: int, si
 def _is_finite(raw: NDArray[np.uint8], dtype: str) -> bool:
     if dtype == "BF16":  # the upper half of a float32: all exponent bits set means not finite
         return not bool(((raw.view("<u2") & 0x7F80) == 0x7F80).any())
-    if dtype not in _FLOATS:
-        return True
-    if not raw.size:
-        return True
-    return bool(np.isfinite(np.frombuffer(raw.tobytes(), _FLOATS[dtype])).all())
+    return dtype not in _FLOATS or bool(np.isfinite(raw.view(_FLOATS[dtype])).all())
 
 
 def _damaged(path: Path, problem: str) -> BundleDamaged:
