@@ -1,0 +1,243 @@
+"""A data set in memory: records, classes, splits, and every problem met on the way.
+
+Files are the truth: a Dataset is read from a folder, or an annotation file, and can be written
+to another. Pixels stay on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from sightline.data.check import (
+    Progress,
+    build_records,
+    check_classes,
+    check_splits,
+    examine_images,
+)
+from sightline.data.duplicates import find_identical
+from sightline.data.formats import READERS
+from sightline.data.formats.contents import Contents, order_splits
+from sightline.data.formats.listing import Listing, list_files
+from sightline.data.records import Problem, Record
+from sightline.data.split import split_indices
+from sightline.errors import (
+    DatasetEmpty,
+    DatasetNotFound,
+    DatasetUnrecognised,
+    UsageError,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Annotated images.
+
+    root: the folder that problems' files are relative to. format: "voc" or "coco". classes: names
+    in the order of label ids. splits: name -> indices of records, the data set's own or made by
+    `split`; may be empty.
+    """
+
+    root: Path
+    format: str
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+    splits: Mapping[str, tuple[int, ...]]
+    problems: tuple[Problem, ...]
+
+    @staticmethod
+    def load(
+        path: str | Path, *, check_images: bool = True, progress: Progress | None = None
+    ) -> Dataset:
+        """The data set at `path`, a folder or an annotation file, whatever its format.
+
+        Images that cannot be used are left out and stand in `problems`. With `check_images` every
+        image is decoded once (2-3 ms a photo and core), which is what finds truncated ones;
+        without, only headers are read. `progress` is called with images done and images to do.
+
+        Raises DatasetNotFound, or DatasetUnrecognised saying what was looked for.
+        """
+        contents = _recognise(Path(path))
+        classes = _complete_classes(contents)
+        paths = [contents.listing.path(raw.image) for raw in contents.images]
+        headers = examine_images(paths, decode=check_images, progress=progress)
+        records, splits, problems = build_records(contents, headers, classes)
+        members: dict[str, list[int]] = {name: [] for name in contents.splits}
+        for index, names in enumerate(splits):
+            for name in names:
+                members[name].append(index)
+        dataset = Dataset(
+            contents.listing.root,
+            contents.format,
+            classes,
+            tuple(records),
+            {name: tuple(indices) for name, indices in members.items()},
+            (*contents.problems, *problems),
+        )
+        found = check_classes(classes, records)
+        found += check_splits(dataset.splits, dataset.names, dataset.identical)
+        return replace(dataset, problems=(*dataset.problems, *found))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Record, ...]: ...
+    def __getitem__(self, index: int | slice) -> Record | tuple[Record, ...]:
+        return self.records[index]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of each record its image's path relative to the root, posix slashes."""
+        root = os.fspath(self.root)
+        return tuple(
+            os.path.relpath(record.image, root).replace(os.sep, "/") for record in self.records
+        )
+
+    @cached_property
+    def identical(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of records whose image files are byte for byte the same."""
+        groups = find_identical([record.image for record in self.records])
+        return tuple(tuple(group) for group in groups)
+
+    @cached_property
+    def box_counts(self) -> dict[str, int]:
+        """Class name -> number of its boxes, in the order of the classes."""
+        counts: Counter[int] = Counter()
+        for record in self.records:
+            counts.update(record.label_ids.tolist())
+        return {name: counts[index] for index, name in enumerate(self.classes)}
+
+    def subset(self, split: str) -> Dataset:
+        """The records of one split alone. Raises DatasetEmpty where there is none of that name."""
+        if split not in self.splits:
+            known = ", ".join(self.splits) or "none"
+            raise DatasetEmpty(f"{self.root} has no split {split!r}; its splits: {known}")
+        records = tuple(self.records[index] for index in self.splits[split])
+        return replace(self, records=records, splits={split: tuple(range(len(records)))})
+
+    def split(self, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Dataset:
+        """The same records with splits train, val and, where asked for, test.
+
+        The same on every machine: by name and seed. Classes are spread alike, byte-identical
+        images stay on one side. Raises DatasetEmpty below one image a split, UsageError for
+        shares that leave nothing to train on.
+        """
+        if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
+            raise UsageError(f"val {val:g} and test {test:g} are shares: above 0, below 1 together")
+        shares = {"train": 1 - val - test, "val": val}
+        if test:
+            shares["test"] = test
+        return replace(self, splits=self._deal(range(len(self)), shares, seed))
+
+    def with_splits(self) -> Dataset:
+        """The data set with splits to train and to validate on.
+
+        Its own if it has both; val taken from its own train, 80/20, where only val is missing;
+        else `split()`.
+        """
+        if {"train", "val"} <= self.splits.keys():
+            return self
+        if "train" not in self.splits:
+            return self.split()
+        dealt = self._deal(self.splits["train"], {"train": 0.8, "val": 0.2}, 0)
+        splits = {**self.splits, **dealt}
+        return replace(self, splits={name: splits[name] for name in order_splits(splits)})
+
+    def require_boxes(self, split: str | None = None) -> None:
+        """Raises DatasetEmpty unless the data set, or that split, has an image and a box."""
+        dataset = self if split is None else self.subset(split)
+        where = f"{self.root}" if split is None else f"split {split!r} of {self.root}"
+        if not dataset.records:
+            raise DatasetEmpty(
+                f"{where} has no usable image ({len(self.problems)} problems: "
+                f"`sightline data inspect {self.root}` lists them)"
+            )
+        if not any(len(record.label_ids) for record in dataset.records):
+            raise DatasetEmpty(
+                f"{where} has no box in any of its {len(dataset)} images; label some first, with "
+                "LabelImg for instance"
+            )
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) over classes, image names and sizes, boxes; the same wherever it lies."""
+        digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        for name, record in sorted(zip(self.names, self.records, strict=True), key=lambda e: e[0]):
+            head = f"\n{name}\0{record.width}x{record.height}\0{len(record.label_ids)}\0"
+            digest.update(head.encode("utf-8", "surrogateescape"))
+            digest.update(np.ascontiguousarray(record.boxes_xyxy, "<f8").tobytes())
+            digest.update(np.ascontiguousarray(record.label_ids, "<i8").tobytes())
+            digest.update(np.ascontiguousarray(record.is_crowd, np.uint8).tobytes())
+        return digest.hexdigest()
+
+    def _deal(
+        self, indices: range | tuple[int, ...], shares: Mapping[str, float], seed: int
+    ) -> dict[str, tuple[int, ...]]:
+        if len(indices) < len(shares):
+            raise DatasetEmpty(
+                f"{self.root}: {len(indices)} usable image(s) cannot be divided into "
+                f"{' and '.join(shares)}"
+            )
+        place = {index: position for position, index in enumerate(indices)}
+        together = [[place[i] for i in group if i in place] for group in self.identical]
+        dealt = split_indices(
+            [self.names[index] for index in indices],
+            [set(self.records[index].label_ids.tolist()) for index in indices],
+            shares,
+            seed=seed,
+            together=[group for group in together if len(group) > 1],
+        )
+        empty = [name for name, positions in dealt.items() if not positions]
+        if empty:
+            raise DatasetEmpty(
+                f"{self.root}: nothing is left for {' and '.join(empty)}, since byte-identical "
+                "images stay together; add different images"
+            )
+        return {name: tuple(indices[p] for p in positions) for name, positions in dealt.items()}
+
+
+def _recognise(path: Path) -> Contents:
+    """What the one reader that knows the files at `path` found."""
+    try:
+        if not path.exists():
+            raise DatasetNotFound(f"{path}: no such folder or file")
+        listing = list_files(path)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise DatasetNotFound(f"{path} cannot be read: {error}") from error
+    answers = [read(listing) for read in READERS.values()]
+    found = [answer for answer in answers if isinstance(answer, Contents)]
+    if len(found) > 1:
+        kinds = " and ".join(contents.format for contents in found)
+        raise DatasetUnrecognised(
+            f"{path} holds {kinds} annotations; give the folder or file of the one you mean"
+        )
+    if not found:
+        raise DatasetUnrecognised(_what_was_looked_for(path, listing, answers))
+    return found[0]
+
+
+def _what_was_looked_for(path: Path, listing: Listing, answers: list[Contents | str]) -> str:
+    looked = "; ".join(str(answer) for answer in answers)
+    count = f"{len(listing.images)} images and {len(listing.annotations)} other files"
+    return f"{path} is no data set that is known here ({count}). Looked for {looked}"
+
+
+def _complete_classes(contents: Contents) -> tuple[str, ...]:
+    """The declared classes, then the others by name."""
+    used = {box.label for raw in contents.images for box in raw.boxes}
+    declared = contents.classes or ()
+    return (*declared, *sorted(used.difference(declared)))

@@ -1,0 +1,139 @@
+"""The files of a data set's folder, and which image a name in an annotation means.
+
+A name is only ever looked up among the files listed here, so that no annotation can make a
+reader open anything outside the data set.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+)
+_ANNOTATION_FOLDERS = {"annotations", "annotation", "annots", "labels", "xml", "xmls"}
+_IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img", "photos")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files below `root`, relative to it with posix slashes, sorted.
+
+    annotations: those that readers may take for annotation files; images: those that look like
+    images by name.
+    """
+
+    root: Path
+    annotations: tuple[str, ...]
+    images: tuple[str, ...]
+
+    def path(self, file: str) -> Path:
+        """The absolute path of a listed file."""
+        return Path(os.path.normpath(self.root / file))
+
+    def with_suffix(self, suffix: str) -> list[str]:
+        """Annotation files whose name ends so, whatever the case."""
+        return [file for file in self.annotations if file.lower().endswith(suffix)]
+
+    def find_image(self, name: str, annotation: str) -> str | None:
+        """The listed image that `name`, written in the file `annotation`, means; None: none.
+
+        Folders in `name`, absolute ones and foreign ones included, only help to choose between
+        images of the same name, as do the folders of the annotation file.
+        """
+        wanted = PurePosixPath(name.replace("\\", "/"))
+        found = self._by_name.get(wanted.name) or self._by_lower_name.get(wanted.name.lower())
+        return self._nearest(found, {*wanted.parent.parts}, annotation) if found else None
+
+    def find_stem(self, stem: str, annotation: str) -> str | None:
+        """The listed image with that name but for its ending; None where there is none."""
+        found = self._by_stem.get(stem)
+        return self._nearest(found, set(), annotation) if found else None
+
+    def _nearest(self, found: list[str], said: set[str], annotation: str) -> str:
+        if len(found) == 1:
+            return found[0]
+        own = PurePosixPath(annotation).parent.parts
+
+        def closeness(image: str) -> tuple[bool, int]:
+            folders = PurePosixPath(image).parent.parts
+            return folders == own, len(said.union(own).intersection(folders))
+
+        return max(found, key=closeness)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        return _group(self.images, lambda path: path.name)
+
+    @cached_property
+    def _by_lower_name(self) -> dict[str, list[str]]:
+        return _group(self.images, lambda path: path.name.lower())
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        return _group(self.images, lambda path: path.stem)
+
+
+def list_files(path: Path) -> Listing:
+    """The files of the folder `path`, or around the annotation file `path`.
+
+    Where only annotations lie there, the images are looked for where people keep them: beside a
+    folder called annotations, or in a folder called images up to two levels above.
+    """
+    given = Path(os.path.abspath(path))
+    base = given if given.is_dir() else given.parent
+    files = _walk(base)
+    chosen = files if given.is_dir() else [given.name]
+    images = [file for file in files if _is_image(file)]
+    if not images and base.name.lower() in _ANNOTATION_FOLDERS:
+        chosen = [f"{base.name}/{file}" for file in chosen]
+        base = base.parent
+        files = _walk(base)
+        images = [file for file in files if _is_image(file)]
+        chosen += [file for file in files if file.endswith(".txt") and file not in chosen]
+    if not images:
+        images = _images_above(base)
+    return Listing(base, tuple(f for f in chosen if not _is_image(f)), tuple(images))
+
+
+def _is_image(file: str) -> bool:
+    return os.path.splitext(file)[1].lower() in IMAGE_SUFFIXES
+
+
+def _walk(root: Path) -> list[str]:
+    """Every file below `root`, but hidden ones and what macOS adds to archives."""
+    files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(n for n in subfolders if n[0] != "." and n != "__MACOSX")
+        inside = os.path.relpath(folder, root).replace(os.sep, "/")
+        prefix = "" if inside == "." else f"{inside}/"
+        files.extend(prefix + name for name in names if name[0] != ".")
+    return sorted(files)
+
+
+def _images_above(base: Path) -> list[str]:
+    for up in ("..", "../.."):
+        for folder in _IMAGE_FOLDERS:
+            there = base / up / folder
+            if there.is_dir():
+                found = [f"{up}/{folder}/{n}" for n in sorted(os.listdir(there)) if _is_image(n)]
+                if found:
+                    return found
+    return []
+
+
+def _group(images: tuple[str, ...], key: object) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    assert callable(key)
+    for image in images:
+        groups.setdefault(key(PurePosixPath(image)), []).append(image)
+    return groups

@@ -1,0 +1,267 @@
+"""Pascal VOC: one XML file an image, any folder names, ImageSets as splits.
+
+LabelImg's and Roboflow's dialects included. Coordinates are kept as written: the devkit counts
+pixels from 1, LabelImg and most others from 0, and nothing in a file says which; half a pixel of
+doubt is below what people draw.
+
+An image is the one that <filename> names, found by its last part among the data set's images;
+else the one called like the XML file. An image without an XML file is left out: nobody has said
+that nothing is on it. An XML file without <object> says just that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sightline.data.formats.contents import (
+    Contents,
+    RawBox,
+    RawImage,
+    Reading,
+    order_splits,
+    split_named_in,
+    tidy_name,
+)
+from sightline.data.formats.listing import Listing
+from sightline.data.formats.xmltree import Element, XmlDamaged, parse_xml
+
+CLASSES_FILE = "classes.txt"
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    """One XML file: what it says, and which image that is about."""
+
+    file: str
+    filename: str
+    filename_line: int | None
+    size: tuple[float, float] | None
+    boxes: tuple[RawBox, ...]
+
+
+def read_voc(listing: Listing) -> Contents | str:
+    """What the XML files say, or why this is no Pascal VOC."""
+    files = listing.with_suffix(".xml")
+    if not files:
+        return "Pascal VOC: no .xml file"
+    reading = Reading(listing)
+    annotations = [found for file in files if (found := _read_annotation(reading, file))]
+    if not annotations:
+        first = reading.problems[0]
+        return (
+            f"Pascal VOC: {len(files)} .xml, none with <annotation> as its root "
+            f"({first.file}: {first.message})"
+        )
+    images = _pair(reading, annotations)
+    _report_unannotated(reading, images)
+    split_names, splits = _splits_of(reading, images)
+    return Contents(
+        "voc",
+        listing,
+        tuple(
+            RawImage(image, a.file, a.boxes, a.size, a.filename_line, splits.get(image, ()))
+            for image, a in sorted(images.items())
+        ),
+        _read_classes(reading),
+        order_splits(split_names),
+        tuple(reading.problems),
+    )
+
+
+def _read_annotation(reading: Reading, file: str) -> _Annotation | None:
+    try:
+        root = parse_xml(reading.listing.path(file).read_bytes())
+    except XmlDamaged as error:
+        reading.report("error", "xml-damaged", file, error.line, f"no readable XML: {error}")
+        return None
+    except OSError as error:
+        reading.report("error", "file-unreadable", file, None, f"cannot be read: {error.strerror}")
+        return None
+    if root.tag != "annotation" or root.find("imagesize"):  # imagesize: LabelMe's old XML
+        reading.report("info", "not-voc", file, root.line, f"no VOC annotation: <{root.tag}>")
+        return None
+    name = root.find("filename")
+    boxes = [box for item in root.all("object") if (box := _read_object(reading, file, item))]
+    return _Annotation(
+        file,
+        name.text if name else "",
+        name.line if name else None,
+        _read_size(root.find("size")),
+        tuple(boxes),
+    )
+
+
+def _read_object(reading: Reading, file: str, item: Element) -> RawBox | None:
+    label = tidy_name(item.text_of("name"))
+    if not label:
+        reading.report(
+            "warning", "class-empty", file, item.line, "object without a class; left out"
+        )
+        return None
+    corners = item.find("bndbox")
+    if corners is None:
+        reading.report("warning", "box-missing", file, item.line, f"{label} without <bndbox>")
+        return None
+    box_xyxy = []
+    for tag in _CORNERS:
+        child = corners.find(tag)
+        text = child.text if child else ""
+        line = child.line if child else corners.line
+        if "," in text:
+            reading.report("warning", "decimal-comma", file, line, f"{tag} {text!r}: read as a dot")
+        box_xyxy.append(_number(text.replace(",", ".", 1)))
+    x1, y1, x2, y2 = box_xyxy
+    return RawBox(label, (x1, y1, x2, y2), corners.line)
+
+
+def _read_size(size: Element | None) -> tuple[float, float] | None:
+    if size is None:
+        return None
+    width, height = _number(size.text_of("width")), _number(size.text_of("height"))
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _number(text: str) -> float:
+    """The number written, or NaN: what no number is ends as a box that is not finite."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _pair(reading: Reading, annotations: list[_Annotation]) -> dict[str, _Annotation]:
+    """Image -> its annotation. Where two annotations name one image, its namesake has it."""
+    images: dict[str, _Annotation] = {}
+    later: list[_Annotation] = []
+    for annotation in annotations:
+        image = _named_image(reading, annotation)
+        namesake = image and PurePosixPath(image).stem == PurePosixPath(annotation.file).stem
+        if image and namesake and image not in images:
+            images[image] = annotation
+        else:
+            later.append(annotation)
+    for annotation in later:
+        named = _named_image(reading, annotation)
+        own = reading.listing.find_stem(PurePosixPath(annotation.file).stem, annotation.file)
+        free = next((i for i in (named, own) if i is not None and i not in images), None)
+        if free is None:
+            _report_unpaired(reading, annotation, named or own)
+            continue
+        images[free] = annotation
+        _report_other_name(reading, annotation, free)
+    return images
+
+
+def _named_image(reading: Reading, annotation: _Annotation) -> str | None:
+    name = annotation.filename
+    if not name:
+        return None
+    found = reading.listing.find_image(name, annotation.file)
+    stem = PurePosixPath(name.replace("\\", "/")).stem
+    return found or reading.listing.find_stem(stem, annotation.file)
+
+
+def _report_unpaired(reading: Reading, annotation: _Annotation, taken: str | None) -> None:
+    if taken is None:
+        said = annotation.filename or PurePosixPath(annotation.file).stem
+        code, message = "image-missing", f"its image is not there: {said!r}"
+    else:
+        code, message = "image-claimed-twice", f"another annotation file describes {taken} as well"
+    reading.report("warning", code, annotation.file, annotation.filename_line, message)
+
+
+def _report_other_name(reading: Reading, annotation: _Annotation, image: str) -> None:
+    written = annotation.filename.replace("\\", "/")
+    if ".." in PurePosixPath(written).parts:
+        code, why = "filename-outside", "points outside the data set"
+    elif PurePosixPath(written).name != PurePosixPath(image).name:
+        code, why = "filename-differs", "is not there"
+    else:
+        return
+    message = f"<filename> {annotation.filename!r} {why}; {image} is used"
+    reading.report("warning", code, annotation.file, annotation.filename_line, message)
+
+
+def _report_unannotated(reading: Reading, images: dict[str, _Annotation]) -> None:
+    folders = {PurePosixPath(image).parent for image in images}
+    files = {PurePosixPath(file).stem for file in reading.listing.with_suffix(".xml")}
+    for image in reading.listing.images:
+        path = PurePosixPath(image)
+        # Where a file of its name exists, that one's own problem has been reported.
+        if image not in images and path.parent in folders and path.stem not in files:
+            reading.report(
+                "warning", "annotation-missing", image, None, "no annotation file; left out"
+            )
+
+
+def _splits_of(
+    reading: Reading, images: dict[str, _Annotation]
+) -> tuple[set[str], dict[str, tuple[str, ...]]]:
+    """The splits, and image -> those that hold it: from ImageSets/Main, else from folder names."""
+    lists = [
+        file
+        for file in reading.listing.with_suffix(".txt")
+        if PurePosixPath(file).parts[-3:-1] == ("ImageSets", "Main")
+        and PurePosixPath(file).stem in ("train", "val", "test", "trainval")
+    ]
+    if {"train", "val"}.intersection(PurePosixPath(file).stem for file in lists):
+        lists = [file for file in lists if PurePosixPath(file).stem != "trainval"]
+    splits: dict[str, tuple[str, ...]] = {}
+    if not lists:
+        by_folder = {image: split_named_in(a.file.partition("/")[0]) for image, a in images.items()}
+        if "train" in by_folder.values() and None not in by_folder.values():
+            splits = {image: (name,) for image, name in by_folder.items() if name}
+        return {name for names in splits.values() for name in names}, splits
+    names = set()
+    for file in lists:
+        # A list of both, as the devkit has it, is for training.
+        names.add(PurePosixPath(file).stem.replace("trainval", "train"))
+        _read_split(reading, file, images, splits)
+    return names, splits
+
+
+def _read_split(
+    reading: Reading,
+    file: str,
+    images: dict[str, _Annotation],
+    splits: dict[str, tuple[str, ...]],
+) -> None:
+    base = PurePosixPath(file).parents[2]
+    by_stem = {
+        PurePosixPath(name).stem: image
+        for image, annotation in images.items()
+        if PurePosixPath(annotation.file).is_relative_to(base)
+        for name in (annotation.file, image)
+    }
+    known = {PurePosixPath(f).stem for f in reading.listing.with_suffix(".xml")}
+    split = PurePosixPath(file).stem.replace("trainval", "train")
+    for number, line in enumerate(_read_lines(reading, file), 1):
+        # "NAME" or, in lists of one class, "NAME 1", "NAME -1".
+        names = (line.strip(), line.strip().rpartition(" ")[0].strip())
+        image = next((by_stem[name] for name in names if name in by_stem), None)
+        if image is not None:
+            if split not in splits.get(image, ()):
+                splits[image] = (*splits.get(image, ()), split)
+        elif names[0] and names[0] not in known:
+            reading.report(
+                "warning", "split-unknown", file, number, f"{names[0]!r} has no annotation file"
+            )
+
+
+def _read_lines(reading: Reading, file: str) -> list[str]:
+    try:
+        return reading.listing.path(file).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reading.report("error", "file-unreadable", file, None, f"cannot be read: {error}")
+        return []
+
+
+def _read_classes(reading: Reading) -> tuple[str, ...] | None:
+    """The order of classes that a classes.txt at the top gives."""
+    if CLASSES_FILE not in reading.listing.annotations:
+        return None
+    names = (tidy_name(line) for line in _read_lines(reading, CLASSES_FILE))
+    return tuple(dict.fromkeys(name for name in names if name))
