@@ -25,3 +25,22 @@ def shared() -> Path:
 def contracts() -> Path:
     """The schemas and golden vectors that Python and TypeScript share."""
     return REPO / "contracts"
+
+
+@pytest.fixture(scope="session")
+def coco_bundle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of deimv2-femto with COCO weights, as `sightline models pull` makes it."""
+    return _bundle("deimv2-femto", shared, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def atto_bundle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of deimv2-atto with COCO weights."""
+    return _bundle("deimv2-atto", shared, tmp_path_factory)
+
+
+def _bundle(name: str, shared: Path, folders: pytest.TempPathFactory) -> Path:
+    from sightline.workflow.resolve import make_zoo_bundle
+
+    weights = shared / "models" / f"{name}-coco.safetensors"
+    return make_zoo_bundle(name, weights, folders.mktemp("bundles") / name)

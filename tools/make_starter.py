@@ -27,7 +27,7 @@ from sightline.train.ema import Ema
 from sightline.train.optimiser import Schedule, make_optimiser, set_learning_rate
 
 KINDS = list(STARTER_KINDS)
-SIDES = (160, 192, 192, 224, 256, 320)
+SIDES = (160, 192, 192, 224, 224, 256)
 BATCH = 16
 LEARNING_RATE = 1.2e-3
 COPIES = 4

@@ -22,16 +22,23 @@ def build_model(
     own = model.state_dict()
     given = {}
     for key, value in state.items():
-        if key in own and value.shape != own[key].shape and "decoder.anchors" != key:
-            if key == "decoder.valid_mask":
-                continue
+        if key.endswith(("anchors", "valid_mask")) and value.shape != own.get(key, value).shape:
+            continue
+        if key in own and value.shape != own[key].shape:
             raise BundleDamaged(
                 f"weights do not fit deimv2-{size} with {classes} classes: {key} has shape "
                 f"{tuple(value.shape)}, expected {tuple(own[key].shape)}"
             )
         if key in own and value.shape == own[key].shape:
             given[key] = value.to(own[key].dtype)
-    missing = [key for key in own if key not in given and not _is_optional(key)]
+    tied = ("decoder.dec_bbox_head.1", "decoder.dec_bbox_head.2")
+    missing = [
+        key
+        for key in own
+        if key not in given
+        and not _is_optional(key)
+        and not (model.size.shares_box_head and key.startswith(tied))
+    ]
     if missing:
         raise BundleDamaged(f"weights lack {len(missing)} tensors of deimv2-{size}: {missing[0]} …")
     model.load_state_dict(given, strict=False)

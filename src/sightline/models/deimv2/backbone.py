@@ -55,6 +55,16 @@ class LightLayer(nn.Module):
         return out
 
 
+class ZeroPadPool(nn.Module):
+    """2x2 max-pool of stride 1 that keeps the map's size.
+
+    The affine before it can make values negative, so the padding's real zeros matter.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.max_pool2d(nn.functional.pad(x, (0, 1, 0, 1)), 2, 1)
+
+
 class Stem(nn.Module):
     """The image at stride 4, 16 channels."""
 
@@ -65,13 +75,13 @@ class Stem(nn.Module):
         self.stem2b = ConvLayer(8, 16, 2, padding=0)
         self.stem3 = ConvLayer(32, 16, 3, stride=2)
         self.stem4 = ConvLayer(16, 16, 1)
+        self.pool: nn.Module = ZeroPadPool()
 
     def forward(self, image: Tensor) -> Tensor:
-        # The affine can make values negative, so the pool must see the padding's real zeros.
-        x = nn.functional.pad(self.stem1(image), (0, 1, 0, 1))
-        branch = self.stem2b(nn.functional.pad(self.stem2a(x), (0, 1, 0, 1)))
-        pooled = nn.functional.max_pool2d(x, 2, 1)
-        out: Tensor = self.stem4(self.stem3(torch.cat([pooled, branch], dim=1)))
+        x = self.stem1(image)
+        branch = self.stem2a(nn.functional.pad(x, (0, 1, 0, 1)))
+        branch = self.stem2b(nn.functional.pad(branch, (0, 1, 0, 1)))
+        out: Tensor = self.stem4(self.stem3(torch.cat([self.pool(x), branch], dim=1)))
         return out
 
 

@@ -19,7 +19,7 @@ from sightline.models.deimv2.edges import (
     distance_bins,
     expected_distances,
 )
-from sightline.models.deimv2.layers import MLP, RMSNorm, SelfAttention, inverse_sigmoid
+from sightline.models.deimv2.layers import MLP, RMSNorm, SelfAttention, inverse_sigmoid, take_rows
 from sightline.models.deimv2.sizes import LEVEL_STRIDES, REG_MAX, REG_SCALE, DeimSize
 
 CLASS_PRIOR = 0.01  # a new class head's first score (focal loss, arXiv 1708.02002)
@@ -224,15 +224,13 @@ class Decoder(nn.Module):
         self, memory: Tensor, anchors: Tensor, valid: Tensor
     ) -> tuple[Tensor, Tensor, Predictions]:
         """Content (B, Q, C) and reference logits (B, Q, 4) of the best-scored tokens."""
-        masked = memory * valid
+        # On maps under 50 cells a side every anchor is valid.
+        masked = memory if memory.shape[1] < 50 * 50 else memory * valid
         scores = self.enc_score_head(masked)
         best = scores.amax(-1).topk(min(self.size.queries, scores.shape[1]), dim=1).indices
-        chosen = masked.gather(1, best[..., None].expand(-1, -1, masked.shape[-1]))
-        rows = anchors.expand(len(memory), -1, -1)
-        anchor = rows.gather(1, best[..., None].expand(-1, -1, 4))
-        logits = self.enc_bbox_head(chosen) + anchor
-        encoder_scores = scores.gather(1, best[..., None].expand(-1, -1, scores.shape[-1]))
-        encoder = Predictions(encoder_scores, logits.sigmoid())
+        chosen = take_rows(masked, best)
+        logits = self.enc_bbox_head(chosen) + take_rows(anchors.expand(len(memory), -1, -1), best)
+        encoder = Predictions(take_rows(scores, best), logits.sigmoid())
         return (chosen.detach() if self.training else chosen), logits.detach(), encoder
 
     def _refine(

@@ -90,3 +90,12 @@ def inverse_sigmoid(x: Tensor, eps: float = 1e-5) -> Tensor:
     """ln(x / (1 - x)) with both parts kept at least `eps`."""
     x = x.clamp(0, 1)
     return torch.log(x.clamp(min=eps) / (1 - x).clamp(min=eps))
+
+
+def take_rows(x: Tensor, index: Tensor) -> Tensor:
+    """(B, Q, C) rows `index` (B, Q) of x (B, N, C), as one plain gather."""
+    batch, count, width = x.shape
+    flat = index
+    if batch > 1:
+        flat = index + torch.arange(batch, device=x.device)[:, None] * count
+    return x.reshape(batch * count, width).index_select(0, flat.flatten()).view(batch, -1, width)

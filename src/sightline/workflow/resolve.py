@@ -1,0 +1,64 @@
+"""Zoo names made into bundles on demand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from sightline.errors import MissingExtra
+from sightline.labels import COCO_LABELS
+from sightline.zoo import ZOO, bundle_dir, cache_dir, zoo_model
+
+COCO_THRESHOLD = 0.5
+
+
+def ensure_bundle(
+    reference: str | Path, progress: Callable[[str], None] | None = None
+) -> str | Path:
+    """`reference` itself, or for a zoo name the folder of its bundle, made if it is not there.
+
+    Making one needs the official weights (pulled if need be) and the [train] extra. Raises
+    WeightsUnavailable or MissingExtra.
+    """
+    if str(reference) not in ZOO or Path(reference).exists():
+        return reference
+    name = str(reference)
+    bundle = bundle_dir(name)
+    if (bundle / "manifest.json").is_file():
+        return bundle
+    if find_spec("torch") is None:
+        raise MissingExtra(f"making the bundle of {name} from its weights", "train")
+    from sightline.models.pull import pull_weights
+
+    weights = pull_weights(name)
+    if progress is not None:
+        progress(f"making the bundle of {name} (once)")
+    return make_zoo_bundle(name, weights, cache_dir() / "bundles" / name)
+
+
+def make_zoo_bundle(name: str, weights: Path, destination: Path) -> Path:
+    """Write the bundle of a zoo model from its weights file."""
+    from safetensors import safe_open
+
+    from sightline.export.bundle import write_bundle
+    from sightline.models.weights import build_model, read_weights
+
+    model = zoo_model(name)
+    labels = list(COCO_LABELS)
+    with contextlib.suppress(KeyError), safe_open(weights, "pt") as opened:
+        import json
+
+        labels = json.loads((opened.metadata() or {})["classes"])
+    network = build_model(model.size, len(labels), read_weights(weights))
+    write_bundle(
+        network,
+        destination,
+        name=name,
+        labels=labels,
+        score_threshold=COCO_THRESHOLD,
+        base={"name": name, "license": model.license, "source": model.url or "in the package"},
+        metrics={} if model.coco_ap is None else {"coco_val2017": {"AP": model.coco_ap}},
+    )
+    return destination
