@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,8 +44,24 @@ def write_onnx(model: DeimV2, path: Path, batch: int = 1) -> int:
         )
     if program is None:
         raise ExportError("the ONNX exporter returned nothing; upgrade torch and onnxscript")
-    program.save(str(path), external_data=False)
+    graph = program.model_proto
+    _strip(graph)
+    path.write_bytes(graph.SerializeToString())
     return deployed.detections
+
+
+def _strip(model: Any) -> None:
+    """Drop what only a person debugging the exporter reads: a third of the file."""
+    del model.metadata_props[:]
+    model.doc_string = ""
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for item in (*model.graph.initializer, *model.graph.input, *model.graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
 
 
 @contextlib.contextmanager

@@ -64,6 +64,7 @@ def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]
     temporary = path.with_name(f".{path.name}.tmp")
     save_file({k: v.detach().cpu().clone().contiguous() for k, v in state.items()}, temporary,
               metadata)
+    temporary.chmod(0o644)
     os.replace(temporary, path)
 
 
