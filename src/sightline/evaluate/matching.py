@@ -137,17 +137,15 @@ def _match_group(
     Each detection in turn takes the free object it overlaps most, one that counts before one
     that does not, the later of equals; a crowd region is never used up.
     """
-    # An IoU of exactly 1 must reach any threshold in spite of rounding (COCO's own 1e-10).
-    required = np.minimum(iou_thresholds, 1 - 1e-10)
     count = overlaps.shape[1]
     ranges, thresholds = np.indices(is_hit.shape[:2])
     is_free = np.ones((*is_hit.shape[:2], count), bool)
     counts_first = np.where(truth_is_ignored, 0, count)[:, None, :]
-    for index in np.flatnonzero(overlaps.max(axis=1) >= required.min()):
+    for index in np.flatnonzero(overlaps.max(axis=1) >= iou_thresholds.min()):
         overlap = overlaps[index]
         rank = np.empty(count, np.int64)  # 1.. by overlap, the later of equals higher
         rank[np.argsort(overlap, kind="stable")] = np.arange(1, count + 1)
-        is_candidate = is_free & (overlap >= required[:, None])
+        is_candidate = is_free & (overlap >= iou_thresholds[:, None])
         preference = np.where(is_candidate, rank + counts_first, 0)
         best = preference.argmax(axis=2)
         is_matched = preference.max(axis=2) > 0
