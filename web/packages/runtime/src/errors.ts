@@ -1,0 +1,116 @@
+/**
+ * Every error the runtime raises on purpose, one class per cause that a caller can act on.
+ *
+ *   SightlineError
+ *   ├── ModelError
+ *   │   ├── ModelNotFound        the server has no such file
+ *   │   ├── ModelUnreachable     no answer, or an answer other than the file
+ *   │   ├── ModelTruncated       fewer or more bytes than the manifest says
+ *   │   ├── ModelHashMismatch    right size, wrong sha256
+ *   │   ├── ManifestInvalid      a field is missing or wrong
+ *   │   ├── ManifestTooNew       a later format version
+ *   │   └── GraphUnusable        ONNX Runtime cannot load it, or it is not what the manifest says
+ *   ├── FrameUnusable            the pixels of a frame cannot be read
+ *   ├── InferenceFailed          a run of the graph threw
+ *   ├── WebAssemblyUnsupported   no WebAssembly SIMD here
+ *   ├── WorkerFailed             the worker died or could not start
+ *   └── DetectorDisposed         used after dispose()
+ *
+ * `code` is stable; a message says what was wrong, where, and what to do.
+ */
+
+export class SightlineError extends Error {
+  readonly code: string = "error";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+export class ModelError extends SightlineError {
+  override readonly code: string = "model";
+}
+
+export class ModelNotFound extends ModelError {
+  override readonly code = "model-not-found";
+}
+
+export class ModelUnreachable extends ModelError {
+  override readonly code = "model-unreachable";
+}
+
+export class ModelTruncated extends ModelError {
+  override readonly code = "model-truncated";
+}
+
+export class ModelHashMismatch extends ModelError {
+  override readonly code = "model-hash-mismatch";
+}
+
+export class ManifestInvalid extends ModelError {
+  override readonly code = "manifest-invalid";
+}
+
+export class ManifestTooNew extends ModelError {
+  override readonly code = "manifest-too-new";
+}
+
+export class GraphUnusable extends ModelError {
+  override readonly code = "graph-unusable";
+}
+
+export class FrameUnusable extends SightlineError {
+  override readonly code = "frame-unusable";
+}
+
+export class InferenceFailed extends SightlineError {
+  override readonly code = "inference-failed";
+}
+
+export class WebAssemblyUnsupported extends SightlineError {
+  override readonly code = "webassembly-unsupported";
+}
+
+export class WorkerFailed extends SightlineError {
+  override readonly code = "worker-failed";
+}
+
+export class DetectorDisposed extends SightlineError {
+  override readonly code = "detector-disposed";
+}
+
+/** An error as it crosses from the worker: classes do not survive structured cloning. */
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+}
+
+const CROSSING = [
+  ModelHashMismatch,
+  GraphUnusable,
+  FrameUnusable,
+  InferenceFailed,
+  WebAssemblyUnsupported,
+];
+
+/** What the worker sends for anything it caught. */
+export function toWire(error: unknown): WireError {
+  if (error instanceof SightlineError) return { code: error.code, message: error.message };
+  return { code: "worker-failed", message: firstLine(error) };
+}
+
+/** The error that the worker meant. */
+export function fromWire(wire: WireError): SightlineError {
+  for (const Cause of CROSSING) {
+    const error = new Cause(wire.message);
+    if (error.code === wire.code) return error;
+  }
+  return new WorkerFailed(wire.message);
+}
+
+/** The first line of whatever was thrown: engines append stacks and paths below it. */
+export function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n", 1)[0] || "unknown error";
+}

@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import { ManifestInvalid, ManifestTooNew } from "./errors";
+import { parseManifest } from "./manifest";
+
+const manifest = () => ({
+  format_version: 1,
+  name: "kangaroos",
+  labels: ["kangaroo", "wallaby"],
+  input: {
+    name: "image",
+    width: 416,
+    height: 320,
+    batch: 1,
+    dtype: "uint8",
+    layout: "NHWC",
+    color: "RGB",
+    resize: "stretch",
+    interpolation: "bilinear-antialias",
+  },
+  outputs: {
+    boxes: "boxes",
+    scores: "scores",
+    labels: "labels",
+    box_format: "xyxy_norm",
+    max_detections: 300,
+  },
+  score_threshold: 0.4,
+  nms_iou: null as number | null,
+  files: { "model.onnx": { size: 12, sha256: "ab".repeat(32) } } as Record<string, unknown>,
+});
+
+describe("parseManifest", () => {
+  it("reads what a caller must know", () => {
+    expect(parseManifest(manifest(), "m.json")).toEqual({
+      name: "kangaroos",
+      labels: ["kangaroo", "wallaby"],
+      width: 416,
+      height: 320,
+      scoreThreshold: 0.4,
+      nmsIou: null,
+      maxDetections: 300,
+      graph: { size: 12, sha256: "ab".repeat(32) },
+    });
+    expect(parseManifest({ ...manifest(), nms_iou: 0.7 }, "m.json").nmsIou).toBe(0.7);
+  });
+
+  it("says so when the model is of a later version", () => {
+    expect(() => parseManifest({ ...manifest(), format_version: 2 }, "m.json")).toThrow(
+      ManifestTooNew,
+    );
+  });
+
+  it.each([
+    ["the manifest", null],
+    ["the manifest", []],
+    ["format_version", { ...manifest(), format_version: "1" }],
+    ["labels", { ...manifest(), labels: [] }],
+    ["labels", { ...manifest(), labels: ["a", ""] }],
+    ["score_threshold", { ...manifest(), score_threshold: 1.5 }],
+    ["score_threshold", { ...manifest(), score_threshold: Number.NaN }],
+    ["nms_iou", { ...manifest(), nms_iou: "0.5" }],
+    ["input.width", { ...manifest(), input: { ...manifest().input, width: 0 } }],
+    ["input.batch", { ...manifest(), input: { ...manifest().input, batch: 4 } }],
+    ["input.layout", { ...manifest(), input: { ...manifest().input, layout: "NCHW" } }],
+    ["outputs", { ...manifest(), outputs: undefined }],
+    ["files.model.onnx", { ...manifest(), files: {} }],
+    [
+      "files.model.onnx.sha256",
+      { ...manifest(), files: { "model.onnx": { size: 1, sha256: "abc" } } },
+    ],
+  ])("names the field that is wrong: %s", (field, value) => {
+    expect(() => parseManifest(value, "m.json")).toThrow(ManifestInvalid);
+    expect(() => parseManifest(value, "m.json")).toThrow(`m.json: ${field}: `);
+  });
+});
