@@ -37,6 +37,9 @@ from sightline.errors import ImageError, ImageNotFound, ImageTooLarge, ImageUnre
 MAX_PIXELS = 25_000_000
 # 25 megapixels of 16-bit RGBA, uncompressed, are 200 MB: no honest file is larger.
 MAX_BYTES = 256 * 1024 * 1024
+# JPEG's and GIF's own limit. A picture of 1 x 25,000,000 pixels would fit MAX_PIXELS, and take
+# 64 GB the moment it is resized one axis at a time.
+MAX_EDGE = 65_535
 
 _ORIENTATION_TAG = 0x0112  # TIFF 6.0, section 8; EXIF 2.32, table 4
 _TRANSPOSED = {5, 6, 7, 8}  # orientations whose rows are the scene's columns
@@ -49,6 +52,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Pillow's pixel layouts that have a defined black and white, and a conversion to RGB.
+_MODES_8_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+_MODES_16_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
 _TAKEN = "JPEG, PNG, WebP, GIF, BMP and TIFF are taken"
 
 
@@ -106,13 +112,8 @@ def decode_image(
     ImageTooLarge; more than `max_pixels` are refused before any of them is decoded.
     """
     with _opened(source, name, max_pixels) as (image, header, shown):
-        try:
-            image.load()
-            rgb = _flatten(image, shown)
-        except ImageError:
-            raise
-        except Exception as error:  # Pillow's parsers raise a dozen kinds on damaged bytes
-            raise _undecodable(shown, error) from error
+        _load(image, shown)
+        rgb = _flatten(image)
         # Pillow itself turns TIFF upright while loading.
         if header.format != "TIFF" and header.orientation != 1:
             rgb = rgb.transpose(_UPRIGHT[header.orientation])
@@ -131,15 +132,9 @@ def verify_image(source: Path, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
     the time. Raises what `decode_image` raises.
     """
     with _opened(source, None, max_pixels) as (image, header, shown):
-        if header.format == "JPEG":
-            try:
-                image.draft(None, (1, 1))
-                image.load()
-            except Exception as error:  # as in decode_image
-                raise _undecodable(shown, error) from error
-            return header
-    decode_image(source, max_pixels=max_pixels)
-    return header
+        image.draft(None, (1, 1))
+        _load(image, shown)
+        return header
 
 
 def resize_stretch(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
@@ -271,6 +266,10 @@ def _check_pixels(width: int, height: int, shown: str, max_pixels: int) -> None:
             f"{shown} has {width}x{height} = {width * height / 1e6:.1f} megapixels; "
             f"at most {max_pixels / 1e6:g} are decoded: scale it down"
         )
+    if max(width, height) > MAX_EDGE:
+        raise ImageTooLarge(
+            f"{shown} has {width}x{height} pixels; at most {MAX_EDGE} are taken along an edge"
+        )
 
 
 def _header(kind: str, image: ImageFile.ImageFile) -> ImageHeader:
@@ -305,31 +304,30 @@ def _exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def _flatten(image: Image.Image, shown: str) -> Image.Image:
-    """8-bit RGB of any mode Pillow decodes to."""
-    if _has_unbounded_range(image):
-        raise _unbounded(shown)
-    if image.mode == "I" or image.mode.startswith("I;16"):
+def _load(image: ImageFile.ImageFile, shown: str) -> None:
+    """Decode the pixels, or say why that cannot be, or why they would mean nothing."""
+    try:
+        image.load()
+    except Exception as error:  # Pillow's parsers raise a dozen kinds on damaged bytes
+        raise ImageUnreadable(f"{shown}: truncated or damaged image data ({error})") from error
+    # Mode I is a 16-bit PNG in some versions of Pillow, and 32-bit integers in TIFF.
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise ImageUnreadable(
+            f"{shown} has 32-bit pixels, whose black and white nobody defines; save it with 8 or 16"
+        )
+    if image.mode not in _MODES_8_BIT | _MODES_16_BIT:
+        raise ImageUnreadable(f"{shown} has {image.mode} pixels; save it as RGB or grey")
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """8-bit RGB of any mode that `_load` lets through."""
+    if image.mode in _MODES_16_BIT:
         # The high byte: what decoders do for 16-bit RGB, so both give the same grey.
         levels = np.clip(np.asarray(image), 0, 0xFFFF) >> 8
         return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        above = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, above).convert("RGB")
+        above = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(above, mask=above.getchannel("A"))
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _has_unbounded_range(image: Image.Image) -> bool:
-    # Mode I is a 16-bit PNG in some versions of Pillow, and 32-bit integers in TIFF.
-    return image.mode == "F" or (image.mode == "I" and image.format == "TIFF")
-
-
-def _unbounded(shown: str) -> ImageUnreadable:
-    return ImageUnreadable(
-        f"{shown} has 32-bit pixels, whose black and white nobody defines; save it with 8 or 16"
-    )
-
-
-def _undecodable(shown: str, error: Exception) -> ImageUnreadable:
-    return ImageUnreadable(f"{shown}: truncated or damaged image data ({error})")
