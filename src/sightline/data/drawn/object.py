@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.drawn.pen import Pen, draw_palette, mix
+from sightline.data.drawn.pen import Pen, draw_palette, mix, overlap_views
 
 Image = NDArray[np.uint8]
 Draw = Callable[[Pen, np.random.Generator], None]
@@ -73,9 +73,17 @@ def draw_pose(rng: np.random.Generator, size_px: float, max_turn: float) -> NDAr
 
 
 def draw_object(
-    rng: np.random.Generator, draw: Draw, matrix: NDArray[np.float64], light: Light
+    rng: np.random.Generator,
+    draw: Draw,
+    matrix: NDArray[np.float64],
+    light: Light,
+    *,
+    mottled: bool = True,
 ) -> Patch:
-    """A random specimen at the pose `matrix`, shaded by `light`, cut to what is not clear."""
+    """A random specimen at the pose `matrix`, shaded by `light`, cut to what is not clear.
+
+    mottled: whether one in four gets a stained surface.
+    """
     import cv2
 
     corners = np.array([(x, y, 1) for x in (-_MARGIN, _MARGIN) for y in (-_MARGIN, _MARGIN)])
@@ -94,7 +102,7 @@ def draw_object(
     rgba = np.ascontiguousarray(rgba[top : top + high, left : left + wide])
     if light.relief > 0:
         rgba = _shade(rgba, light)
-    if rng.random() < 0.25:
+    if rng.random() < 0.25 and mottled:
         rgba = _grain(rng, rgba)
     return Patch(rgba, x + left, y + top)
 
@@ -149,25 +157,12 @@ def compose(image: Image, patch: Patch, light: Light) -> None:
 
     if light.shadow > 0:
         _cast_shadow(image, patch, light)
-    overlap = clip_patch(image, patch)
-    if overlap is None:
+    region, rgba = overlap_views(image, patch.rgba, patch.x, patch.y)
+    if region.size == 0:
         return
-    region, rgba = overlap
     through = 255 - rgba[:, :, 3]
     dimmed = cv2.multiply(region, cv2.merge([through, through, through]), scale=1 / 255)
     region[:] = cv2.add(dimmed, np.ascontiguousarray(rgba[:, :, :3]))
-
-
-def clip_patch(image: NDArray[np.uint8], patch: Patch) -> tuple[Image, Image] | None:
-    """Views of the part of `image` under the patch and of the patch within; None: outside."""
-    height, width = image.shape[:2]
-    high, wide = patch.rgba.shape[:2]
-    x1, y1 = max(0, patch.x), max(0, patch.y)
-    x2, y2 = min(width, patch.x + wide), min(height, patch.y + high)
-    if x1 >= x2 or y1 >= y2:
-        return None
-    inside = patch.rgba[y1 - patch.y : y2 - patch.y, x1 - patch.x : x2 - patch.x]
-    return image[y1:y2, x1:x2], inside
 
 
 def _cast_shadow(image: Image, patch: Patch, light: Light) -> None:
@@ -187,9 +182,8 @@ def _cast_shadow(image: Image, patch: Patch, light: Light) -> None:
     shade = cv2.merge([cv2.convertScaleAbs(soft, alpha=light.shadow)] * 3 + [soft])
     x = patch.x - pad - round(light.x * light.reach * size)
     y = patch.y - pad - round(light.y * light.reach * size)
-    overlap = clip_patch(image, Patch(np.asarray(shade, np.uint8), x, y))
-    if overlap is not None:
-        region, inside = overlap
+    region, inside = overlap_views(image, np.asarray(shade, np.uint8), x, y)
+    if region.size:
         region[:] = cv2.multiply(
             region, 255 - np.ascontiguousarray(inside[:, :, :3]), scale=1 / 255
         )

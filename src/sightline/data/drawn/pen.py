@@ -122,12 +122,37 @@ def box(x1: float, y1: float, x2: float, y2: float, *, radius: float = 0.0) -> N
     return np.concatenate([arc(x, y, r, r, a, a + 90, steps=7) for x, y, a in corners])
 
 
+def overlap_views(
+    picture: NDArray[np.uint8], patch: NDArray[np.uint8], x: int, y: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Views of the part of `picture` that `patch` covers at (x, y), and of that part of `patch`.
+
+    Both are empty where they do not meet.
+    """
+    height, width = picture.shape[:2]
+    high, wide = patch.shape[:2]
+    x1, y1 = max(0, x), max(0, y)
+    x2, y2 = max(x1, min(width, x + wide)), max(y1, min(height, y + high))
+    return picture[y1:y2, x1:x2], patch[y1 - y : y2 - y, x1 - x : x2 - x]
+
+
+def _soften(mask: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """`mask` blurred; a wide blur is made on fewer pixels."""
+    import cv2
+
+    height, width = mask.shape
+    cells = max(1, int(sigma / 1.5))
+    small = cv2.resize(mask, (width // cells, height // cells), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), max(0.6, sigma / cells))
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 class Pen:
     """Fills and strokes on one premultiplied RGBA canvas.
 
     canvas: (H, W, 4) uint8, or 3 channels when nothing is to be cut from it. matrix: (3, 3),
-    unit coordinates to canvas pixels, where pixel i covers [i, i + 1). ink: an
-    outline colour for all that is drawn, or None.
+    unit coordinates to canvas pixels, where pixel i covers [i, i + 1). ink: an outline colour for
+    all that is drawn, or None; a kind may set its own.
     """
 
     def __init__(
@@ -144,8 +169,8 @@ class Pen:
         self._matrix = matrix
         (a, b), (c, d) = matrix[:2, :2].tolist()
         self._unit_px = math.sqrt(abs(a * d - b * c))
-        self._ink = ink
-        self._ink_width = ink_width
+        self.ink = ink
+        self.ink_width = ink_width
 
     def fill(self, points: Points, color: Color | None, *, ink: bool = True) -> None:
         """A filled polygon; color None cuts a hole. `ink` False: no outline."""
@@ -154,8 +179,8 @@ class Pen:
         placed = self._place(points)
         rgba = (0, 0, 0, 0) if color is None else (*color, 255)
         cv2.fillPoly(self.canvas, [placed], rgba, cv2.LINE_AA, _SHIFT)
-        if ink and self._ink is not None and color is not None:
-            self._stroke(placed, self._ink_width, (*self._ink, 255), closed=True)
+        if ink and self.ink is not None and color is not None:
+            self._stroke(placed, self.ink_width, (*self.ink, 255), closed=True)
 
     def disc(self, cx: float, cy: float, rx: float, color: Color | None, ry: float = 0.0) -> None:
         """A filled ellipse (a circle without `ry`)."""
@@ -167,9 +192,44 @@ class Pen:
         """A stroke of `width` units with round ends; color None cuts."""
         rgba = (0, 0, 0, 0) if color is None else (*color, 255)
         placed = self._place(points)
-        if self._ink is not None and color is not None:
-            self._stroke(placed, width + 2 * self._ink_width, (*self._ink, 255), closed=closed)
+        if self.ink is not None and color is not None:
+            self._stroke(placed, width + 2 * self.ink_width, (*self.ink, 255), closed=closed)
         self._stroke(placed, width, rgba, closed=closed)
+
+    def model(self, points: Points, dark: Color, light: Color, depth: float = 0.2) -> None:
+        """Makes a filled polygon look round: `light` on its upper left rim, `dark` opposite.
+
+        depth: how far the rims reach inwards, in units. Both fade out; alpha stays as it is.
+        """
+        import cv2
+
+        placed = self._place(points)
+        depth_px = depth * self._unit_px
+        pad = math.ceil(2 * depth_px) + 2  # the rims' blur and shift must not meet a border
+        x, y, width, height = cv2.boundingRect(placed >> _SHIFT)
+        x, y, width, height = x - 1, y - 1, width + 2, height + 2
+        shape = np.zeros((height + 2 * pad, width + 2 * pad), np.uint8)
+        corner = np.array((x - pad, y - pad), np.int32) << _SHIFT
+        cv2.fillPoly(shape, [placed - corner], 255, cv2.LINE_AA, _SHIFT)
+        soft = _soften(shape, 0.45 * depth_px)
+        shape = shape[pad:-pad, pad:-pad]
+        region, inside = overlap_views(self.canvas, shape, x, y)
+        if region.size == 0:
+            return
+        colors: Any = np.ascontiguousarray(region[:, :, :3])
+        alpha = region[:, :, 3]
+        for tint, side in ((dark, -1.0), (light, 1.0)):
+            shift = (pad - side * 0.5 * depth_px, pad - side * 0.8 * depth_px)
+            moved = np.array([(1, 0, shift[0]), (0, 1, shift[1])])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            whole = np.asarray(cv2.warpAffine(soft, moved, (width, height), flags=flags), np.uint8)
+            _, core = overlap_views(self.canvas, whole, x, y)
+            rim = cv2.multiply(inside, 255 - core, scale=1 / 255)
+            weight = cv2.multiply(rim, alpha, scale=1 / 255)
+            tinted = cv2.merge([cv2.convertScaleAbs(weight, alpha=t / 255) for t in tint])
+            kept = cv2.multiply(colors, 255 - cv2.merge([rim, rim, rim]), scale=1 / 255)
+            colors = cv2.add(kept, tinted)
+        region[:, :, :3] = colors
 
     def _place(self, points: Points) -> NDArray[np.int32]:
         unit = np.asarray(points, np.float64)

@@ -18,18 +18,18 @@ from sightline.data.drawn.object import (
     Draw,
     Light,
     Patch,
-    clip_patch,
     compose,
     draw_light,
     draw_object,
     draw_pose,
 )
+from sightline.data.drawn.pen import overlap_views
 from sightline.data.drawn.quickstart import QUICKSTART_KINDS
 from sightline.data.drawn.starter import STARTER_KINDS, TURNING_KINDS
 
 KINDS: dict[str, Draw] = {**STARTER_KINDS, **QUICKSTART_KINDS}
 _LEAST_PX = 12.0  # smallest object: below, kinds cannot be told apart
-_SIZES = (0.08, 0.75)  # of the picture's shorter side
+SIZES = (0.08, 0.75)  # of the picture's shorter side
 _LEAST_VISIBLE = 0.35  # of an object's own pixels; what would hide more of it is not placed
 _PLACINGS = 6  # tries to find an object a place before it is left out
 _SOLID = 128  # alpha from which a pixel counts as the object's
@@ -53,10 +53,12 @@ def draw_scene(
     width: int,
     height: int,
     objects: tuple[int, int] = (1, 6),
+    sizes: tuple[float, float] = SIZES,
 ) -> DrawnScene:
     """A picture with `objects` (least, most) random specimens of `kinds`, later ones in front.
 
-    An object that finds no place without hiding another is left out; the first always stays.
+    sizes: the least and largest object, as shares of the picture's shorter side. An object that
+    finds no place without hiding another is left out; the first always stays.
     """
     stage = Stage(draw_background(rng, width, height), draw_light(rng))
     least_visible = float(rng.uniform(_LEAST_VISIBLE, 1.0))
@@ -64,10 +66,9 @@ def draw_scene(
     for _ in range(int(rng.integers(objects[0], objects[1] + 1))):
         label_id = int(rng.integers(len(kinds)))
         kind = kinds[label_id]
-        pose = draw_pose(
-            rng, _draw_size(rng, width, height), _FREE_TURN if kind in TURNING_KINDS else _TURN
-        )
-        patch = draw_object(rng, KINDS[kind], pose, stage.light)
+        size_px = _draw_size(rng, min(width, height), sizes)
+        pose = draw_pose(rng, size_px, _FREE_TURN if kind in TURNING_KINDS else _TURN)
+        patch = draw_object(rng, KINDS[kind], pose, stage.light, mottled=kind in STARTER_KINDS)
         spot = stage.find_spot(rng, patch, least_visible)
         if spot is not None:
             stage.place(spot)
@@ -75,9 +76,8 @@ def draw_scene(
     return DrawnScene(expose(rng, stage.image), stage.boxes_xyxy(), np.array(label_ids, np.int64))
 
 
-def _draw_size(rng: np.random.Generator, width: int, height: int) -> float:
-    low, high = (share * min(width, height) for share in _SIZES)
-    low = max(_LEAST_PX, low)
+def _draw_size(rng: np.random.Generator, shorter_px: int, sizes: tuple[float, float]) -> float:
+    low, high = max(_LEAST_PX, sizes[0] * shorter_px), sizes[1] * shorter_px
     return float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
 
 
@@ -126,10 +126,8 @@ class Stage:
         self.visible.append(int(hidden.sum()))
         self.sizes.append(int(np.count_nonzero(patch.rgba[:, :, 3] >= _SOLID)))
         compose(self.image, patch, self.light)
-        overlap = clip_patch(self.owner, patch)
-        if overlap is not None:
-            region, rgba = overlap
-            region[rgba[:, :, 3] >= _SOLID] = len(self.sizes)
+        region, rgba = overlap_views(self.owner, patch.rgba, patch.x, patch.y)
+        region[rgba[:, :, 3] >= _SOLID] = len(self.sizes)
 
     def boxes_xyxy(self) -> NDArray[np.float64]:
         """(N, 4) pixels: the extents of what is visible of each object."""
@@ -144,10 +142,7 @@ class Stage:
 
     def _hidden_by(self, patch: Patch) -> NDArray[np.intp]:
         """(1 + N,) pixels of the background and of each object that the patch would cover."""
-        overlap = clip_patch(self.owner, patch)
-        if overlap is None:
-            return np.zeros(1 + len(self.sizes), np.intp)
-        region, rgba = overlap
+        region, rgba = overlap_views(self.owner, patch.rgba, patch.x, patch.y)
         solid = rgba[:, :, 3] >= _SOLID
         counts = np.zeros(1 + len(self.sizes), np.intp)
         counts[1:] = [
