@@ -20,8 +20,54 @@ from sightline.errors import ImageError
 
 Progress = Callable[[int, int], None]
 
-# Beyond this many pixels a corner outside its image is no rounding.
+# A corner this far outside its image is not worth a word: COCO writes two decimals.
+_NOISE_PX = 0.01
+# Beyond this it is no rounding to whole pixels either.
 _ROUNDING_PX = 1.0
+# Each thread may hold an image of 25 megapixels, 100 MB: eight stay below 1 GiB.
+_MOST_THREADS = 8
+
+# What to do about a problem, by its code.
+HINTS: Mapping[str, str] = {
+    "annotation-missing": "draw its boxes, or save an empty annotation if nothing is on it",
+    "box-cut": "move the box's corners into the image",
+    "box-empty": "remove the box, or draw it again",
+    "box-inverted": "write the smaller coordinate as the minimum",
+    "box-missing": "remove the entry, or draw its box",
+    "box-not-finite": "write the corner as a number, or remove the box",
+    "box-outside": "remove the box, or check that it belongs to this image",
+    "box-repeated": "remove one of the two boxes",
+    "category-damaged": 'give every category an integer "id" and a "name"',
+    "category-group": "nothing needs doing",
+    "category-repeated": "give every category its own name, unless they are one class",
+    "category-unknown": "add the category, or correct the annotation's category_id",
+    "class-case": "write the class one way everywhere, unless these are two classes",
+    "class-empty": "name the class in <name>, or remove the object",
+    "class-unused": "label some, or drop the class: a model cannot learn it",
+    "coco-incomplete": "export it again as COCO object detection",
+    "decimal-comma": "write numbers with a point",
+    "file-unreadable": "check the file's permissions",
+    "filename-differs": "write the image's own name in the annotation",
+    "filename-outside": "write the image's name without folders",
+    "id-repeated": "give every entry its own id",
+    "image-claimed-twice": "keep one annotation an image",
+    "image-damaged": 'give every image an integer "id" and a "file_name"',
+    "image-leaks": "keep copies on one side: what was trained on flatters the validation",
+    "image-missing": "put the image into the data set, or remove its annotation",
+    "image-not-found": "put the image into the data set, or remove its annotation",
+    "image-repeated": "remove one of the two; a split made here keeps them on one side",
+    "image-too-large": "scale the image down",
+    "image-unknown": "add the image, or correct the annotation's image_id",
+    "image-unreadable": "fetch the file again, or save it anew with an image editor",
+    "json-damaged": "export or copy the file again",
+    "no-boxes": "label some objects first, with LabelImg for instance",
+    "not-voc": "nothing needs doing, unless it was meant to be an annotation",
+    "size-differs": "check that the annotation belongs to this image, and to this size of it",
+    "split-none": "list the image in a split if it is to be used",
+    "split-overlap": "list the image in one split only",
+    "split-unknown": "add the image with its annotation, or remove the line",
+    "xml-damaged": "export or copy the file again",
+}
 
 
 def examine_images(
@@ -41,8 +87,8 @@ def examine_images(
             return error
 
     results: list[ImageHeader | ImageError] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for result in pool.map(look, paths, chunksize=16):
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        for result in pool.map(look, paths):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(paths))
@@ -120,7 +166,7 @@ def check_box(
         what = f"lies outside the {width}x{height} image; left out"
         return None, [*faults, ("warning", "box-outside", what)]
     excess = max(abs(a - b) for a, b in zip(clipped, (x1, y1, x2, y2), strict=True))
-    if excess > 0:
+    if excess > _NOISE_PX:
         severity: Severity = "warning" if excess > _ROUNDING_PX else "info"
         what = f"reaches {excess:g} px beyond the {width}x{height} image; cut at its border"
         faults.append((severity, "box-cut", what))

@@ -25,13 +25,14 @@ from sightline.data.check import (
     examine_images,
 )
 from sightline.data.duplicates import find_identical
-from sightline.data.formats import READERS
+from sightline.data.formats import READERS, WRITERS
 from sightline.data.formats.contents import Contents, order_splits
 from sightline.data.formats.listing import Listing, list_files
 from sightline.data.records import Problem, Record
 from sightline.data.split import split_indices
 from sightline.errors import (
     DatasetEmpty,
+    DatasetError,
     DatasetNotFound,
     DatasetUnrecognised,
     UsageError,
@@ -158,6 +159,16 @@ class Dataset:
         splits = {**self.splits, **dealt}
         return replace(self, splits={name: splits[name] for name in order_splits(splits)})
 
+    def save(self, path: str | Path, format: str) -> tuple[Problem, ...]:
+        """Write images and annotations to a new folder; gives what the format could not hold.
+
+        The folder appears whole or not at all, and nothing is overwritten. Raises UsageError for
+        an unknown format, DatasetError where the folder is not empty or cannot be written.
+        """
+        if format not in WRITERS:
+            raise UsageError(f"no format is called {format!r}; known: {', '.join(WRITERS)}")
+        return WRITERS[format](self, Path(path))
+
     def require_boxes(self, split: str | None = None) -> None:
         """Raises DatasetEmpty unless the data set, or that split, has an image and a box."""
         dataset = self if split is None else self.subset(split)
@@ -217,7 +228,7 @@ def _recognise(path: Path) -> Contents:
             raise DatasetNotFound(f"{path}: no such folder or file")
         listing = list_files(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise DatasetNotFound(f"{path} cannot be read: {error}") from error
+        raise DatasetError(f"{path} cannot be read: {error}") from error
     answers = [read(listing) for read in READERS.values()]
     found = [answer for answer in answers if isinstance(answer, Contents)]
     if len(found) > 1:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sightline.data.formats.coco import read_coco
+from sightline.data.formats.coco import read_coco, write_coco
 from sightline.data.formats.contents import Contents
 from sightline.data.formats.listing import Listing
-from sightline.data.formats.voc import read_voc
+from sightline.data.formats.voc import read_voc, write_voc
+from sightline.data.records import Problem
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Dataset
 
 # A reader answers what it found, or in a few words why the files are not its own.
 READERS: dict[str, Callable[[Listing], Contents | str]] = {"voc": read_voc, "coco": read_coco}
+# A writer answers what its format could not hold.
+WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
+    "voc": write_voc,
+    "coco": write_coco,
+}

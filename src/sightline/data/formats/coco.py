@@ -15,7 +15,7 @@ import mmap
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from sightline.data.formats.contents import (
     Contents,
@@ -27,6 +27,11 @@ from sightline.data.formats.contents import (
     tidy_name,
 )
 from sightline.data.formats.listing import Listing
+from sightline.data.formats.staging import copy_images, name_copies, staged_folder
+from sightline.data.records import Problem
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Dataset
 
 _KEYS = ("images", "annotations", "categories")
 
@@ -237,3 +242,71 @@ def _shown(value: Any) -> str:
     """The value in a few characters, for messages."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def write_coco(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+    """Write images and annotations/instances_SPLIT.json; gives what COCO cannot hold: nothing.
+
+    Without splits the file is instances.json; images in none of the splits are in
+    instances_other.json. The folder appears whole or not at all. Raises DatasetError where
+    `destination` is not empty or cannot be written.
+    """
+    copies = name_copies(dataset.names)
+    parts = {f"instances_{split}": indices for split, indices in dataset.splits.items()}
+    within = {index for indices in dataset.splits.values() for index in indices}
+    others = tuple(index for index in range(len(dataset)) if index not in within)
+    if others or not parts:
+        parts["instances_other" if parts else "instances"] = others
+    with staged_folder(destination) as folder:
+        copy_images([record.image for record in dataset.records], copies, folder / "images")
+        (folder / "annotations").mkdir()
+        for name, indices in parts.items():
+            path = folder / "annotations" / f"{name}.json"
+            path.write_text(json.dumps(_document(dataset, copies, indices)), encoding="utf-8")
+    return ()
+
+
+def _document(dataset: Dataset, copies: list[str], indices: tuple[int, ...]) -> dict[str, Any]:
+    """The records at `indices` as COCO's JSON; ids count from 1 and are the same in every file."""
+    records = [(index + 1, dataset.records[index]) for index in indices]
+    annotations = [
+        {
+            "image_id": image_id,
+            "category_id": label + 1,
+            "bbox": [_plain(x1), _plain(y1), _plain(x2 - x1), _plain(y2 - y1)],
+            "area": _plain(area),
+            "iscrowd": int(crowd),
+            "segmentation": [],
+        }
+        for image_id, record in records
+        for label, (x1, y1, x2, y2), area, crowd in zip(
+            record.label_ids.tolist(),
+            record.boxes_xyxy.tolist(),
+            record.area.tolist(),
+            record.is_crowd.tolist(),
+            strict=True,
+        )
+    ]
+    return {
+        "info": {"description": "written by sightline"},
+        "licenses": [],
+        "images": [
+            {
+                "id": image_id,
+                "file_name": copies[image_id - 1],
+                "width": record.width,
+                "height": record.height,
+            }
+            for image_id, record in records
+        ],
+        "annotations": [{"id": number, **entry} for number, entry in enumerate(annotations, 1)],
+        "categories": [
+            {"id": number, "name": name, "supercategory": ""}
+            for number, name in enumerate(dataset.classes, 1)
+        ],
+    }
+
+
+def _plain(value: float) -> float:
+    """An integer where it is one, so that files stay short and exact."""
+    return int(value) if value.is_integer() else value

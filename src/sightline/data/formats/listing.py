@@ -7,6 +7,7 @@ reader open anything outside the data set.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -78,7 +79,7 @@ class Listing:
 
 
 def list_files(path: Path) -> Listing:
-    """The files of the folder `path`, or around the annotation file `path`.
+    """The files of the folder `path`, or around the annotation file `path`; OSError if unreadable.
 
     Where only annotations lie there, the images are looked for where people keep them: beside a
     folder called annotations, or in a folder called images up to two levels above.
@@ -107,7 +108,11 @@ def _walk(root: Path) -> list[str]:
     """Every file below `root`, but hidden ones and what macOS adds to archives."""
     files: list[str] = []
     seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, subfolders, names in os.walk(root, onerror=stop, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
             subfolders.clear()
@@ -131,9 +136,8 @@ def _images_above(base: Path) -> list[str]:
     return []
 
 
-def _group(images: tuple[str, ...], key: object) -> dict[str, list[str]]:
+def _group(images: tuple[str, ...], key: Callable[[PurePosixPath], str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
-    assert callable(key)
     for image in images:
         groups.setdefault(key(PurePosixPath(image)), []).append(image)
     return groups

@@ -12,9 +12,14 @@ that nothing is on it. An XML file without <object> says just that.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
+from sightline.boxes import area
 from sightline.data.formats.contents import (
     Contents,
     RawBox,
@@ -25,9 +30,16 @@ from sightline.data.formats.contents import (
     tidy_name,
 )
 from sightline.data.formats.listing import Listing
+from sightline.data.formats.staging import copy_images, name_copies, staged_folder
 from sightline.data.formats.xmltree import Element, XmlDamaged, parse_xml
+from sightline.data.records import Problem, Record
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Dataset
 
 CLASSES_FILE = "classes.txt"
+# What XML 1.0 (section 2.2) has no way to write, lone halves of surrogate pairs included.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -253,9 +265,11 @@ def _read_split(
 
 def _read_lines(reading: Reading, file: str) -> list[str]:
     try:
-        return reading.listing.path(file).read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reading.report("error", "file-unreadable", file, None, f"cannot be read: {error}")
+        return (
+            reading.listing.path(file).read_text("utf-8-sig", errors="surrogateescape").splitlines()
+        )
+    except OSError as error:
+        reading.report("error", "file-unreadable", file, None, f"cannot be read: {error.strerror}")
         return []
 
 
@@ -265,3 +279,79 @@ def _read_classes(reading: Reading) -> tuple[str, ...] | None:
         return None
     names = (tidy_name(line) for line in _read_lines(reading, CLASSES_FILE))
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+    """Write Annotations, JPEGImages, ImageSets/Main and classes.txt; gives what VOC cannot hold.
+
+    Coordinates are written as they are, fractions too. The folder appears whole or not at all.
+    Raises DatasetError where `destination` is not empty or cannot be written.
+    """
+    lost: list[Problem] = []
+    copies = name_copies(dataset.names)
+    classes = [_NO_XML.sub("\ufffd", name) for name in dataset.classes]
+    with staged_folder(destination) as folder:
+        copy_images([record.image for record in dataset.records], copies, folder / "JPEGImages")
+        (folder / "Annotations").mkdir()
+        for record, copy, name in zip(dataset.records, copies, dataset.names, strict=True):
+            text = _annotation_text(record, copy, classes)
+            path = folder / "Annotations" / f"{PurePosixPath(copy).stem}.xml"
+            path.write_text(text, encoding="utf-8", newline="\n")
+            lost += _lost_in_voc(record, name)
+        _write_lines(folder / CLASSES_FILE, classes)
+        if dataset.splits:
+            lists = folder / "ImageSets" / "Main"
+            lists.mkdir(parents=True)
+            for split, indices in dataset.splits.items():
+                stems = [PurePosixPath(copies[index]).stem for index in indices]
+                _write_lines(lists / f"{split}.txt", stems)
+    return tuple(lost)
+
+
+def _annotation_text(record: Record, copy: str, classes: Sequence[str]) -> str:
+    """The XML of one image, laid out as LabelImg does."""
+    objects = "".join(
+        f"\t<object>\n\t\t<name>{escape(classes[label])}</name>\n"
+        f"\t\t<pose>Unspecified</pose>\n\t\t<truncated>0</truncated>\n"
+        f"\t\t<difficult>{int(crowd)}</difficult>\n\t\t<bndbox>\n"
+        + "".join(
+            f"\t\t\t<{tag}>{_plain(edge)}</{tag}>\n"
+            for tag, edge in zip(_CORNERS, box_xyxy, strict=True)
+        )
+        + "\t\t</bndbox>\n\t</object>\n"
+        for label, crowd, box_xyxy in zip(
+            record.label_ids.tolist(),
+            record.is_crowd.tolist(),
+            record.boxes_xyxy.tolist(),
+            strict=True,
+        )
+    )
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f"<annotation>\n\t<folder>JPEGImages</folder>\n"
+        f"\t<filename>{escape(_NO_XML.sub(chr(0xFFFD), copy))}</filename>\n"
+        f"\t<size>\n\t\t<width>{record.width}</width>\n\t\t<height>{record.height}</height>\n"
+        f"\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n"
+        f"{objects}</annotation>\n"
+    )
+
+
+def _plain(edge: float) -> str:
+    """An integer without a point, which is what other tools expect; else every digit."""
+    return str(int(edge)) if edge.is_integer() else repr(edge)
+
+
+def _lost_in_voc(record: Record, name: str) -> list[Problem]:
+    lost = []
+    if record.is_crowd.any():
+        message = "regions of crowds become boxes marked difficult"
+        lost.append(Problem("info", "lost-crowd", name, None, message))
+    if (record.area != area(record.boxes_xyxy)).any():
+        message = "areas other than the box's own have no place in VOC"
+        lost.append(Problem("info", "lost-area", name, None, message))
+    return lost
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")

@@ -1,0 +1,64 @@
+"""A folder that appears whole or not at all, and the images copied into it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+
+from sightline.errors import DatasetError
+
+
+@contextmanager
+def staged_folder(destination: Path) -> Iterator[Path]:
+    """A new folder to write into, which becomes `destination` when the block ends well.
+
+    Until then it lies beside it as NAME.incomplete-XXXX; if the block raises, it is removed.
+    Raises DatasetError where `destination` has something in it or cannot be written.
+    """
+    try:
+        if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+            raise DatasetError(
+                f"{destination} exists and is not empty; nothing is overwritten: name a new folder"
+            )
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        folder = destination.parent / f"{destination.name}.incomplete-{secrets.token_hex(4)}"
+        folder.mkdir()
+        try:
+            yield folder
+            if destination.exists():
+                destination.rmdir()
+            folder.rename(destination)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise DatasetError(f"{destination} cannot be written: {error}") from error
+
+
+def name_copies(names: Sequence[str]) -> list[str]:
+    """A plain file name for each image path, unique without its ending, whatever the case.
+
+    Its own last part where that is free, else its folders' names before it, else a number.
+    """
+    taken: set[str] = set()
+    copies: list[str] = []
+    for name in names:
+        path = PurePosixPath(name)
+        folders = [part for part in path.parts if part != ".."]
+        numbered = (f"{path.stem}-{number}{path.suffix}" for number in count(2))
+        wishes = chain((path.name, "_".join(folders)), numbered)
+        copy = next(wish for wish in wishes if PurePosixPath(wish).stem.lower() not in taken)
+        taken.add(PurePosixPath(copy).stem.lower())
+        copies.append(copy)
+    return copies
+
+
+def copy_images(images: Sequence[Path], copies: Sequence[str], folder: Path) -> None:
+    """Copy each image's bytes, untouched, to `folder` under its new name."""
+    folder.mkdir()
+    for image, copy in zip(images, copies, strict=True):
+        shutil.copyfile(image, folder / copy)
