@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sightline.export.onnx import write_onnx
+from sightline.export.parity import Parity
 from sightline.manifest import (
     GRAPH_NAME,
     WEIGHTS_NAME,
@@ -33,8 +34,13 @@ def write_bundle(
     base: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    prove: Callable[[Path], Sequence[Parity]] | None = None,
 ) -> Manifest:
-    """Write the bundle folder; an older one at `destination` is replaced when the new is whole."""
+    """Write the bundle folder; an older one at `destination` is replaced when the new is whole.
+
+    `prove` is given the folder before it is put in place; the certificates it returns go into the
+    manifest, an error it raises leaves nothing behind.
+    """
     destination.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     building.chmod(0o755)
@@ -61,6 +67,10 @@ def write_bundle(
         files = {n: file_entry(building / n) for n in (GRAPH_NAME, WEIGHTS_NAME)}
         manifest = replace(manifest, files=files)
         write_manifest(building, manifest)
+        if prove is not None:
+            certificates = tuple(parity.to_json() for parity in prove(building))
+            manifest = replace(manifest, parity=certificates)
+            write_manifest(building, manifest)
         replace_folder(building, destination)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -1,0 +1,47 @@
+"""`sightline train`: a data set in, a run folder with a model bundle out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib.util import find_spec
+
+from sightline.cli.options import add_config_flags, config_values
+from sightline.errors import MissingExtra
+
+EXAMPLES = """examples:
+  sightline train photos/                       your labelled photos (Pascal VOC or COCO)
+  sightline train photos/ --minutes 10          done in ten minutes, whatever the machine
+  sightline train photos/ --model deimv2-atto   a smaller, faster model
+  sightline train photos/ --out runs/mine --resume
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from sightline.train.config import TrainConfig
+
+    parser.epilog = EXAMPLES
+    parser.add_argument("data", metavar="DATA", help="the data set: a folder or annotation file")
+    parser.add_argument("--out", metavar="DIR", help="the run folder (default runs/NAME)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--json", action="store_true", help="print the best model's metrics")
+    add_config_flags(parser, TrainConfig)
+
+
+def run(args: argparse.Namespace) -> int:
+    from sightline.train.config import TrainConfig
+
+    if find_spec("torch") is None:
+        raise MissingExtra("training", "train")
+    from sightline.train.loop import train
+
+    values = config_values(args, TrainConfig)
+    result = train(args.data, out=args.out, resume=args.resume, **values)
+    metrics = result.metrics
+    if args.json:
+        print(json.dumps(metrics))
+        return 0
+    print(f"AP {metrics['AP'] or 0:.3f}  AP50 {metrics['AP50'] or 0:.3f}  {result.best}")
+    print(f"try: sightline serve {result.folder}", file=sys.stderr)
+    return 0
