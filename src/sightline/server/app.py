@@ -1,0 +1,81 @@
+"""The server's application: routes and middleware put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from sightline.errors import ConfigError
+from sightline.server.body_limit import BodyLimit
+from sightline.server.config import ServeConfig
+from sightline.server.errors import install_error_handlers
+from sightline.server.legacy import legacy_router
+from sightline.server.pages import STATIC_DIR, PageFiles, page_router
+from sightline.server.pool import WorkerPool
+from sightline.server.security import Access, Guard, decide_access
+from sightline.server.served import ServedModel
+
+
+def create_app(
+    models: Sequence[ServedModel],
+    config: ServeConfig,
+    *,
+    access: Access | None = None,
+    static_dir: Path = STATIC_DIR,
+) -> FastAPI:
+    """The application; the first model answers POST /image.
+
+    `access` defaults to what `config` says. Raises ConfigError for settings that contradict each
+    other or a sample clip that is not there.
+    """
+    if not models:
+        raise ConfigError("a server needs at least one model")
+    access = access or decide_access(config)
+    sample_clip = _sample_clip(config.sample_clip)
+    pool = WorkerPool(config.workers, config.max_waiting)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        pool.close()
+
+    app = FastAPI(
+        title="Sightline",
+        version=version("sightline"),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages fetch their scripts from a CDN
+        redoc_url=None,
+    )
+    app.state.pool = pool
+    install_error_handlers(app)
+    app.include_router(legacy_router(models[0], pool))
+    app.include_router(
+        page_router({model.name: model for model in models}, sample_clip, static_dir)
+    )
+    app.mount("/", PageFiles(static_dir))
+
+    # Added last is outermost: CORS, then the early answers that linger, then the door.
+    app.add_middleware(Guard, access=access)
+    app.add_middleware(BodyLimit, max_bytes=config.max_body_mib * 2**20)
+    if access.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    return app
+
+
+def _sample_clip(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"the sample clip {name} is no file; --sample-clip takes a video file")
+    return path.resolve()

@@ -1,0 +1,241 @@
+"""Who may ask: loopback alone unless told, a token beyond it, no foreign web pages.
+
+- On a loopback address no token is asked for, but the Host must be a loopback name: otherwise a
+  web page whose name was re-pointed to 127.0.0.1 (DNS rebinding) would count as our own.
+- On any other address a token is asked for, unless `open` says not to.
+- Web pages of other origins are refused unless listed. The check is here, on the request, since
+  browsers send simple cross-origin posts, and open WebSockets, without asking first.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from ipaddress import ip_address
+from urllib.parse import urlencode, urlsplit
+
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sightline.errors import ConfigError
+from sightline.server.config import ServeConfig
+from sightline.server.errors import RequestRefused, internal_problem, problem_response
+
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_TOKEN_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{8,}")  # RFC 6750, 2.1, of a length worth guessing at
+_ORIGIN_FORM = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)
+_WITHOUT_TOKEN = frozenset({"/healthz"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "worker-src 'self' blob:",
+        "style-src 'self' 'unsafe-inline'",  # a style cannot run code; the overlay sets some
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob: data:",
+        "connect-src 'self' blob: data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_ASKING_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Sightline</title>
+<meta name="viewport" content="width=device-width">
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:30rem;margin:4rem auto;padding:0 1rem}
+input,button{font:inherit;padding:.4em}</style>
+<h1>This server asks for its token</h1>
+<p>It was printed where the server was started.</p>
+<form><input name="token" type="password" autocomplete="off" aria-label="Token" autofocus>
+<button>Open</button></form>
+"""
+
+
+@dataclass(frozen=True)
+class Access:
+    """The decision. `hosts`: names that the Host header may carry; None: any.
+
+    `origins` are foreign web origins that may call; "*" among them: all.
+    """
+
+    token: str | None
+    hosts: frozenset[str] | None
+    origins: tuple[str, ...]
+    cookie: str
+
+    def check_peer(self, connection: HTTPConnection) -> None:
+        """Raises RequestRefused for a foreign Host or, unless it only reads, a foreign Origin.
+
+        WebSockets and signalling go through this as well: CORS does not cover them.
+        """
+        host = connection.headers.get("host", "")
+        if self.hosts is not None and _host_name(host) not in self.hosts:
+            raise RequestRefused(
+                "origin-refused",
+                f"This server answers to {', '.join(sorted(self.hosts))} only. Behind a proxy "
+                "start it with a token, or with --open.",
+            )
+        origin = connection.headers.get("origin")
+        if origin is None or connection.scope.get("method") in _SAFE_METHODS:
+            return  # reading answers across origins is what CORS, and the browser, see to
+        is_own = urlsplit(origin).netloc.lower() == host.lower()
+        if not is_own and "*" not in self.origins and origin.lower() not in self.origins:
+            raise RequestRefused(
+                "origin-refused",
+                "Web pages of other origins may not call this server; --cors-origin lists "
+                "those that may.",
+            )
+
+    def has_token(self, connection: HTTPConnection) -> bool:
+        """Whether no token is needed, or the right one is shown in header, cookie or address."""
+        if self.token is None:
+            return True
+        scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
+        shown = [
+            bearer.strip() if scheme.lower() == "bearer" else "",
+            _cookie(connection, self.cookie),
+            connection.query_params.get("token", ""),
+        ]
+        return any(secrets.compare_digest(self.token.encode(), each.encode()) for each in shown)
+
+
+def decide_access(config: ServeConfig) -> Access:
+    """Who may ask, by the settings. Raises ConfigError where they contradict each other."""
+    origins = _origins(config.cors_origin)
+    if config.open and config.token is not None:
+        raise ConfigError("--open asks for no token and --token for one: give one of them")
+    if config.token is not None and not _TOKEN_FORM.fullmatch(config.token):
+        raise ConfigError("--token takes 8 or more letters, digits or . _ ~ + / = -")
+    token = config.token
+    if token is None and not config.open and not is_loopback(config.host):
+        token = secrets.token_urlsafe(18)
+    is_guarded = token is not None or config.open
+    if "*" in origins and not is_guarded:
+        raise ConfigError(
+            "--cors-origin '*' lets every web page that a browser here visits use this server: "
+            "add --open if that is meant, or --token"
+        )
+    named = {_host_name(urlsplit(origin).netloc) for origin in origins if origin != "*"}
+    hosts = None if is_guarded else _LOCAL_NAMES | {config.host.lower()} | named
+    return Access(token, hosts, origins, f"sightline-{config.port}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reachable from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Guard:
+    """Middleware: checks each request, adds the headers that keep a browser's page apart."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app = app
+        self.access = access
+        self._headers = _security_headers(is_shared=bool(access.origins))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # no route takes WebSockets yet: nothing to let through
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        is_started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_started
+            if message["type"] == "http.response.start":
+                is_started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        request = Request(scope)
+        answer = self._answer_at_the_door(request)
+        try:
+            await (answer or self.app)(scope, receive, send_with_headers)
+        except Exception as error:
+            if is_started:
+                raise  # half an answer is out: the server closes the connection and logs
+            failed = internal_problem(error, request.url.path)
+            await failed(scope, receive, send_with_headers)
+
+    def _answer_at_the_door(self, request: Request) -> Response | None:
+        """The refusal, or the redirect that turns a token in the address into a cookie."""
+        try:
+            self.access.check_peer(request)
+        except RequestRefused as error:
+            return problem_response(error.code, error.detail)
+        if request.url.path in _WITHOUT_TOKEN:
+            return None
+        wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if not self.access.has_token(request):
+            challenge = {"WWW-Authenticate": 'Bearer realm="sightline"'}
+            if wants_page:
+                return HTMLResponse(_ASKING_PAGE, 401, challenge)
+            detail = (
+                "Send the header Authorization: Bearer TOKEN, or open the address with ?token=."
+            )
+            return problem_response("token-required", detail, challenge)
+        if wants_page and self.access.token is not None and "token" in request.query_params:
+            return self._remember(request, self.access.token)
+        return None
+
+    def _remember(self, request: Request, token: str) -> Response:
+        kept = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
+        path = "/" + request.url.path.lstrip("/\\")  # "//host" would lead away from here
+        target = f"{path}?{urlencode(kept)}" if kept else path
+        response = RedirectResponse(target, 303)
+        # Lax, not Strict: a Strict cookie is not sent after following a link or a QR code.
+        response.set_cookie(self.access.cookie, token, httponly=True, samesite="lax")
+        return response
+
+
+def _security_headers(*, is_shared: bool) -> dict[str, str]:
+    return {
+        "Content-Security-Policy": _CONTENT_POLICY,
+        # The first two isolate the page, which gives it SharedArrayBuffer: threads for wasm.
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "require-corp",
+        "Cross-Origin-Resource-Policy": "cross-origin" if is_shared else "same-origin",
+        "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _origins(text: str | None) -> tuple[str, ...]:
+    origins = [part.strip().rstrip("/").lower() for part in (text or "").split(",")]
+    origins = [origin for origin in origins if origin]
+    for origin in origins:
+        if origin != "*" and not _ORIGIN_FORM.fullmatch(origin):
+            raise ConfigError(
+                f"--cors-origin takes origins such as https://example.org, or *, not {origin!r}"
+            )
+    return tuple(origins)
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _cookie(connection: HTTPConnection, name: str) -> str:
+    jar = SimpleCookie()
+    jar.load(connection.headers.get("cookie", ""))
+    return jar[name].value if name in jar else ""

@@ -1,0 +1,88 @@
+"""Real servers on loopback: uvicorn as `sightline serve` runs it, in a thread."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from fastapi import FastAPI
+
+from sightline.server.app import create_app
+from sightline.server.config import ServeConfig
+from sightline.server.run import make_server, open_socket
+from sightline.server.served import ServedModel, load_models
+
+Start = Callable[..., AbstractContextManager[httpx.Client]]
+CheckProblem = Callable[[httpx.Response, str], dict[str, Any]]
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """The base address of a server that runs while the block does."""
+    started = threading.Event()
+    listener = open_socket("127.0.0.1", 0)
+    server = make_server(app, started.set)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listener.close()
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def atto(atto_bundle: Path) -> ServedModel:
+    (model,) = load_models([atto_bundle])
+    return model
+
+
+@pytest.fixture
+def start(atto: ServedModel, tmp_path: Path) -> Start:
+    """Run an app with other settings and get a client of it: `with start(token=...) as client`."""
+
+    @contextmanager
+    def run(
+        *, models: list[ServedModel] | None = None, static_dir: Path = tmp_path, **settings: Any
+    ) -> Iterator[httpx.Client]:
+        app = create_app(models or [atto], ServeConfig(**settings), static_dir=static_dir)
+        with running(app) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            client.app = app  # type: ignore[attr-defined]
+            yield client
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def client(atto: ServedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of one server with default settings and no page, shared by the tests."""
+    app = create_app([atto], ServeConfig(), static_dir=tmp_path_factory.mktemp("static"))
+    with running(app) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def check_problem(contracts: Path) -> CheckProblem:
+    """Assert that an answer is in the error shape and has that code; gives its JSON."""
+    schema = json.loads((contracts / "error.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+
+    def check(response: httpx.Response, code: str) -> dict[str, Any]:
+        assert response.headers["content-type"] == "application/problem+json", response.text
+        value: dict[str, Any] = response.json()
+        validator.validate(value)
+        assert value["status"] == response.status_code
+        assert value["code"] == code, value
+        return value
+
+    return check

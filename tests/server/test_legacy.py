@@ -1,0 +1,251 @@
+"""The 2017 wire format: by hand, by a client written from its description, and on bad input."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from sightline.detections import Detections
+from sightline.server.legacy import wire_objects
+from sightline.server.served import ServedModel, load_models
+
+# What becomes of each damaged or refused file of data/broken; all others are detected in.
+REFUSED = {
+    "02_truncated_half.jpg": "image-unreadable",
+    "03_truncated_last20.jpg": "image-unreadable",
+    "04_header_only.jpg": "image-unreadable",
+    "06_zero_bytes.jpg": "image-unreadable",
+    "07_text.jpg": "image-unreadable",
+    "09_bomb_30000x30000_1bit.png": "image-too-large",
+    "10_bomb_declared_only.png": "image-too-large",
+    "11_huge_dims.png": "image-too-large",
+    "29_svg.svg": "image-unreadable",
+    "30_riff_truncated.webp": "image-unreadable",
+}
+
+
+class Client2017:
+    """What the 2017 page did: upload a blob, pick objects by class_name, edges to extents."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+
+    def detect(self, jpeg: bytes, threshold: float | None = None) -> list[Any]:
+        files = {"image": ("blob", jpeg, "image/jpeg")}
+        data = {} if threshold is None else {"threshold": str(threshold)}
+        response = self.client.post("/image", files=files, data=data)
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"] == "application/json"
+        objects = json.loads(response.text)
+        assert isinstance(objects, list)
+        return objects
+
+    @staticmethod
+    def rectangles(objects: list[Any], width: float, height: float) -> list[tuple[Any, ...]]:
+        """(class, score, x, y, width, height) in pixels, as the old script drew them."""
+        drawn = []
+        for each in objects:
+            if each.get("class_name"):
+                x, y = each["x"] * width, each["y"] * height
+                drawn.append(
+                    (
+                        each["class_name"],
+                        each["score"],
+                        x,
+                        y,
+                        each["width"] * width - x,
+                        each["height"] * height - y,
+                    )
+                )
+        return drawn
+
+
+def photo(shared: Path) -> bytes:
+    return (shared / "data" / "broken" / "01_ok.jpg").read_bytes()
+
+
+def test_wire_objects_by_hand() -> None:
+    """The example of the 2017 article: a dog by its edges in 0..1."""
+    found = Detections(
+        boxes_xyxy=np.array([[1.922, 3.908, 31.577, 87.21]], np.float32),
+        scores=np.array([0.940691], np.float32),
+        label_ids=np.array([1], np.int32),
+        class_names=("cat", "dog"),
+        width=100,
+        height=100,
+    )
+    header, dog = wire_objects(found, "pets", 0.5)
+    assert header == {"name": "pets", "version": "0.0.1", "numObjects": 1, "threshold": 0.5}
+    assert list(dog) == ["name", "class_name", "score", "y", "x", "height", "width"]
+    assert (dog["name"], dog["class_name"]) == ("Object", "dog")
+    # 1e-6: a float32 has seven digits
+    assert dog["score"] == pytest.approx(0.940691, abs=1e-6)
+    assert (dog["y"], dog["x"]) == pytest.approx((0.03908, 0.01922), abs=1e-6)
+    assert (dog["height"], dog["width"]) == pytest.approx((0.8721, 0.31577), abs=1e-6)
+
+
+def test_2017_client_draws_the_boxes_python_finds(
+    client: httpx.Client, atto: ServedModel, shared: Path
+) -> None:
+    found = atto.detector(photo(shared), threshold=0.3)
+    assert len(found) >= 1
+    objects = Client2017(client).detect(photo(shared), 0.3)
+    drawn = Client2017.rectangles(objects, found.width, found.height)
+    assert [each[:2] for each in drawn] == [(one.label, one.score) for one in found]
+    for (_, _, x, y, width, height), one in zip(drawn, found, strict=True):
+        # 1e-4 px: divided by the size and multiplied again in double precision
+        assert (x, y, x + width, y + height) == pytest.approx(one.box_xyxy, abs=1e-4)
+
+
+def test_a_score_at_the_threshold_counts(
+    client: httpx.Client, atto: ServedModel, shared: Path
+) -> None:
+    scores = [one.score for one in atto.detector(photo(shared), threshold=0.1)]
+    middle = scores[len(scores) // 2]
+    header, *objects = Client2017(client).detect(photo(shared), middle)
+    assert header["numObjects"] == len(objects) == sum(score >= middle for score in scores)
+    assert min(each["score"] for each in objects) == middle
+    assert header["threshold"] == middle
+
+
+@pytest.mark.parametrize("threshold", [0, 1])
+def test_thresholds_at_the_ends(client: httpx.Client, shared: Path, threshold: float) -> None:
+    header, *objects = Client2017(client).detect(photo(shared), threshold)
+    assert len(objects) == header["numObjects"] == (300 if threshold == 0 else 0)
+
+
+def test_without_threshold_the_models_own_counts(
+    start: Any, atto_bundle: Path, tmp_path: Path, shared: Path
+) -> None:
+    bundle = tmp_path / "tuned"
+    shutil.copytree(atto_bundle, bundle)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["score_threshold"] = 0.05
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (tuned,) = load_models([bundle])
+    with start(models=[tuned]) as client:
+        header, *objects = Client2017(client).detect(photo(shared))
+        empty = client.post("/image", files={"image": photo(shared)}, data={"threshold": ""}).json()
+    assert header["threshold"] == 0.05
+    assert len(objects) == len(tuned.detector(photo(shared), threshold=0.05)) > 2
+    assert empty[0] == header  # a form field left empty is a field not filled in
+
+
+def test_sample_picture_is_detected_in(client: httpx.Client) -> None:
+    header, *objects = client.get("/test").json()
+    assert header["numObjects"] == 2
+    assert {each["class_name"] for each in objects} == {"stop sign", "clock"}
+
+
+def test_every_broken_file_is_answered(
+    client: httpx.Client, shared: Path, check_problem: Any
+) -> None:
+    answers = {}
+    for path in sorted((shared / "data" / "broken").iterdir()):
+        if path.suffix == ".md":
+            continue
+        response = client.post("/image", files={"image": (path.name, path.read_bytes())})
+        answers[path.name] = None
+        if response.status_code != 200:
+            answers[path.name] = response.json()["code"]
+            value = check_problem(response, response.json()["code"])
+            assert path.name in value["detail"]
+            assert str(shared) not in response.text
+    assert len(answers) > 30
+    assert {name: code for name, code in answers.items() if code} == REFUSED
+
+
+def test_pictures_of_every_kind_match_python(
+    client: httpx.Client, atto: ServedModel, shared: Path
+) -> None:
+    for name in ("14_exif_orientation_6.jpg", "15_cmyk.jpg", "18_rgb16.png", "20_rgba.png"):
+        content = (shared / "data" / "broken" / name).read_bytes()
+        found = atto.detector(content, threshold=0.1)
+        objects = Client2017(client).detect(content, 0.1)
+        drawn = Client2017.rectangles(objects, found.width, found.height)
+        assert [each[:2] for each in drawn] == [(one.label, one.score) for one in found]
+
+
+@pytest.mark.parametrize("threshold", ["abc", "nan", "-0.1", "1.5", "1e999", "0,5"])
+def test_senseless_thresholds(
+    client: httpx.Client, shared: Path, check_problem: Any, threshold: str
+) -> None:
+    files, data = {"image": photo(shared)}, {"threshold": threshold}
+    value = check_problem(client.post("/image", files=files, data=data), "invalid-request")
+    assert value["detail"].startswith("threshold: ")
+
+
+def test_requests_without_an_image(client: httpx.Client, shared: Path, check_problem: Any) -> None:
+    missing = [
+        client.post("/image"),
+        client.post("/image", json={"image": "aGVsbG8="}),
+        client.post("/image", content=photo(shared), headers={"Content-Type": "image/jpeg"}),
+        client.post("/image", files={"picture": photo(shared)}),
+    ]
+    for response in missing:
+        assert (
+            check_problem(response, "invalid-request")["detail"] == "image: this field is missing"
+        )
+    as_text = client.post("/image", data={"image": "hello"}, files={"other": b""})
+    assert "a file is expected" in check_problem(as_text, "invalid-request")["detail"]
+    value = check_problem(client.get("/image"), "method-not-allowed")
+    assert "POST" in value["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n\r\n"),  # no boundary
+        ("multipart/form-data; boundary=x", b""),
+        ("multipart/form-data; boundary=x", b"hello"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\na"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n\xff\xd8',
+        ),
+        ("multipart/form-data; boundary=" + "x" * 5000, b"--x--"),
+        ("application/x-www-form-urlencoded", b"image=%zz&" * 2000),
+        ("application/x-www-form-urlencoded", b"\x00\xff" * 700_000),
+    ],
+)
+# Starlette leaves the upload's temporary file of a body cut short to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_malformed_bodies(client: httpx.Client, content_type: str, body: bytes) -> None:
+    response = client.post("/image", content=body, headers={"Content-Type": content_type})
+    gc.collect()  # while the warning is ignored
+    assert response.status_code in (400, 422), response.text
+    assert response.json()["code"] in ("malformed-request", "invalid-request", "image-unreadable")
+
+
+def test_a_fault_of_ours_tells_nothing(
+    start: Any, atto_bundle: Path, shared: Path, check_problem: Any, caplog: Any
+) -> None:
+    (model,) = load_models([atto_bundle])
+    del model.detector.session
+    with start(models=[model]) as client:
+        response = client.post("/image", files={"image": photo(shared)})
+        check_problem(response, "internal")
+        assert "session" not in response.text and "Traceback" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert client.get("/healthz").status_code == 200
+    assert "/image failed" in caplog.text and "AttributeError" in caplog.text
+
+
+def test_a_long_file_name_is_cut(client: httpx.Client, check_problem: Any) -> None:
+    response = client.post("/image", files={"image": ("n" * 2000, b"no image")})
+    assert len(check_problem(response, "image-unreadable")["detail"]) < 300
+
+
+def test_largest_photo_that_is_taken(client: httpx.Client) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (5000, 5000), "gray").save(picture, "JPEG")  # 25 megapixels
+    assert client.post("/image", files={"image": picture.getvalue()}).status_code == 200

@@ -1,0 +1,177 @@
+"""What browsers fetch: page, assets, models, sample clip."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sightline.errors import ConfigError, ModelNotFound
+from sightline.server.app import create_app
+from sightline.server.config import ServeConfig
+from sightline.server.served import ServedModel, load_models
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A built page, as the bundler lays it out."""
+    static = tmp_path / "static"
+    (static / "assets").mkdir(parents=True)
+    (static / "index.html").write_text("<!doctype html><title>live</title>")
+    for name in (
+        "index-B7xK2m9Q.js",
+        "ort-wasm.mjs",
+        "ort-wasm-simd-threaded.wasm",
+        "index-1a2b3c4d.css",
+    ):
+        (static / "assets" / name).write_bytes(b"content of " + name.encode())
+    (tmp_path / "secret.txt").write_text("secret")
+    return static
+
+
+def test_page_and_assets(start: Any, page: Path) -> None:
+    with start(static_dir=page) as client:
+        for path in ("/", "/local", "/video", "/index.html"):
+            answer = client.get(path)
+            assert "live" in answer.text
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+            assert answer.headers["cache-control"] == "no-cache"
+        for name, kind in (
+            ("index-B7xK2m9Q.js", "text/javascript; charset=utf-8"),
+            ("index-1a2b3c4d.css", "text/css; charset=utf-8"),
+            ("ort-wasm.mjs", "text/javascript; charset=utf-8"),
+            ("ort-wasm-simd-threaded.wasm", "application/wasm"),
+        ):
+            answer = client.get(f"/assets/{name}")
+            assert answer.content == b"content of " + name.encode()
+            assert answer.headers["content-type"] == kind
+            is_hashed = name.startswith("index-")
+            assert ("immutable" in answer.headers["cache-control"]) == is_hashed
+            again = client.get(f"/assets/{name}", headers={"If-None-Match": answer.headers["etag"]})
+            assert again.status_code == 304
+
+
+def test_nothing_outside_the_page_is_served(start: Any, page: Path, check_problem: Any) -> None:
+    (page / "link.txt").symlink_to(page.parent / "secret.txt")
+    with start(static_dir=page) as client:
+        for path in (
+            "/../secret.txt",
+            "/%2e%2e/secret.txt",
+            "/assets/..%2f..%2fsecret.txt",
+            "/link.txt",
+            "/assets",
+            "/assets/",
+            "//etc/passwd",
+        ):
+            response = client.get(httpx.URL(str(client.base_url) + path))
+            assert response.status_code == 404, path
+            assert "secret" not in response.text.replace("secret.txt", "")
+
+
+def test_unbuilt_page_says_how_to_build_it(client: httpx.Client) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 503
+    assert "make web" in answer.text and f"{client.base_url.netloc.decode()}/image" in answer.text
+
+
+def test_host_header_cannot_write_html(start: Any) -> None:
+    with start(open=True) as client:
+        assert "<b>" not in client.get("/", headers={"Host": "<b>x"}).text
+
+
+def test_models_are_listed(client: httpx.Client, atto: ServedModel, atto_bundle: Path) -> None:
+    value = client.get("/v1/models").json()
+    assert value["sample_clip"] is None
+    (model,) = value["models"]
+    assert model == {
+        "name": "deimv2-atto",
+        "labels": list(atto.manifest.labels),
+        "width": 320,
+        "height": 320,
+        "score_threshold": 0.5,
+        "manifest": "/models/deimv2-atto/manifest.json",
+        "graph": "/models/deimv2-atto/model.onnx",
+        "bytes": (atto_bundle / "model.onnx").stat().st_size,
+    }
+    assert client.get(model["manifest"]).json() == json.loads(
+        (atto_bundle / "manifest.json").read_text()
+    )
+    graph = client.get(model["graph"]).content
+    assert hashlib.sha256(graph).hexdigest() == atto.manifest.files["model.onnx"].sha256
+
+
+def test_model_files_are_not_sent_twice(client: httpx.Client) -> None:
+    path = "/models/deimv2-atto/model.onnx"
+    etag = client.get(path).headers["etag"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        answer = client.get(path, headers={"If-None-Match": known})
+        assert answer.status_code == 304 and not answer.content
+        assert answer.headers["etag"] == etag
+    assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+    head = client.head(path)
+    assert int(head.headers["content-length"]) == len(client.get(path).content)
+
+
+def test_only_what_a_browser_needs_is_served(client: httpx.Client, check_problem: Any) -> None:
+    for file in ("weights.safetensors", "..%2fmanifest.json", ""):
+        check_problem(client.get(f"/models/deimv2-atto/{file}"), "not-found")
+    assert "deimv2-atto" in check_problem(client.get("/models/x/model.onnx"), "not-found")["detail"]
+
+
+def test_a_bundle_deleted_while_serving_goes_on(
+    start: Any, atto_bundle: Path, tmp_path: Path, shared: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(atto_bundle, bundle)
+    models = list(load_models([bundle]))
+    photo = {"image": (shared / "data" / "broken" / "01_ok.jpg").read_bytes()}
+    with start(models=models) as client:
+        shutil.rmtree(bundle)
+        assert client.post("/image", files=photo).status_code == 200
+        assert client.get("/models/deimv2-atto/model.onnx").status_code == 200
+
+
+def test_several_models_get_names_of_their_own(
+    start: Any, atto_bundle: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / "named"
+    shutil.copytree(atto_bundle, named)
+    manifest = json.loads((named / "manifest.json").read_text())
+    manifest["name"] = "Käfer / best & co"
+    (named / "manifest.json").write_text(json.dumps(manifest))
+    models = load_models([atto_bundle, named, atto_bundle])
+    assert [model.name for model in models] == ["deimv2-atto", "K-fer-best-co", "deimv2-atto-2"]
+    with start(models=list(models)) as client:
+        for described in client.get("/v1/models").json()["models"]:
+            assert client.get(described["graph"]).status_code == 200
+
+
+def test_sample_clip(start: Any, shared: Path, check_problem: Any, client: httpx.Client) -> None:
+    clip = shared / "data" / "video" / "bottle-detection.mp4"
+    with start(sample_clip=str(clip)) as with_clip:
+        assert with_clip.get("/v1/models").json()["sample_clip"] == "/sample-clip"
+        whole = with_clip.get("/sample-clip")
+        assert whole.content == clip.read_bytes()
+        assert whole.headers["content-type"] == "video/mp4"
+        part = with_clip.get("/sample-clip", headers={"Range": "bytes=1000-1999"})  # as Safari asks
+        assert part.status_code == 206 and part.content == clip.read_bytes()[1000:2000]
+    check_problem(client.get("/sample-clip"), "not-found")
+
+
+def test_settings_that_cannot_work(atto: ServedModel, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="sample clip"):
+        create_app([atto], ServeConfig(sample_clip=str(tmp_path / "none.mp4")))
+    with pytest.raises(ConfigError, match="at least one model"):
+        create_app([], ServeConfig())
+    with pytest.raises(ModelNotFound):
+        load_models([tmp_path / "nothing"])
+
+
+def test_health(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.head("/healthz").status_code == 200

@@ -1,0 +1,210 @@
+"""Who may ask: the decision by the settings, then every door of a running server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from sightline.errors import ConfigError
+from sightline.server.config import ServeConfig
+from sightline.server.security import decide_access, is_loopback
+
+TOKEN = "correct-horse"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+HTML = {"Accept": "text/html,*/*"}
+PROTECTED = ("/", "/v1/models", "/models/deimv2-atto/model.onnx", "/assets/x.js", "/openapi.json")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost", "LOCALHOST"])
+def test_loopback_asks_for_no_token(host: str) -> None:
+    assert is_loopback(host)
+    assert decide_access(ServeConfig(host=host)).token is None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_beyond_loopback_a_token_is_made(host: str) -> None:
+    first, second = (decide_access(ServeConfig(host=host)).token for _ in range(2))
+    assert first and second and first != second
+    assert len(first) >= 22  # 128 bits in base64
+
+
+def test_given_token_and_open() -> None:
+    assert decide_access(ServeConfig(token=TOKEN)).token == TOKEN
+    assert decide_access(ServeConfig(host="0.0.0.0", open=True)).token is None
+    with pytest.raises(ConfigError, match="--open"):
+        decide_access(ServeConfig(token=TOKEN, open=True))
+
+
+@pytest.mark.parametrize("token", ["", "short", "with space in it", "semi;colon", "ünïcödé-token"])
+def test_tokens_that_fit_no_header_or_are_guessed(token: str) -> None:
+    with pytest.raises(ConfigError, match="--token takes"):
+        decide_access(ServeConfig(token=token))
+
+
+@pytest.mark.parametrize(
+    "origin", ["example.org", "https://a.b/path", "ftp://x", "https://", "a,*x"]
+)
+def test_origins_that_are_none(origin: str) -> None:
+    with pytest.raises(ConfigError, match="--cors-origin takes"):
+        decide_access(ServeConfig(cors_origin=origin))
+
+
+def test_any_origin_needs_open_or_a_token() -> None:
+    with pytest.raises(ConfigError, match="add --open"):
+        decide_access(ServeConfig(cors_origin="*"))
+    assert decide_access(ServeConfig(cors_origin="*", open=True)).origins == ("*",)
+    assert decide_access(ServeConfig(cors_origin="*", token=TOKEN)).origins == ("*",)
+
+
+@pytest.fixture(scope="module")
+def photo(shared: Any) -> dict[str, bytes]:
+    return {"image": (shared / "data" / "broken" / "01_ok.jpg").read_bytes()}
+
+
+def test_token_is_asked_for_everywhere_but_healthz(
+    start: Any, check_problem: Any, photo: dict[str, bytes]
+) -> None:
+    with start(token=TOKEN) as client:
+        for path in PROTECTED:
+            response = client.get(path)
+            check_problem(response, "token-required")
+            assert response.headers["www-authenticate"].startswith("Bearer")
+        check_problem(client.post("/image", files=photo), "token-required")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_token_in_header(start: Any, check_problem: Any, photo: dict[str, bytes]) -> None:
+    with start(token=TOKEN) as client:
+        assert client.post("/image", files=photo, headers=BEARER).status_code == 200
+        assert client.get("/v1/models", headers={"Authorization": f"bearer {TOKEN}"}).is_success
+        for wrong in (f"Bearer {TOKEN}x", "Bearer", f"Basic {TOKEN}", TOKEN, "Bearer é"):
+            response = client.get("/v1/models", headers={"Authorization": wrong.encode()})
+            check_problem(response, "token-required")
+
+
+def test_token_in_address_becomes_a_cookie(start: Any, photo: dict[str, bytes]) -> None:
+    with start(token=TOKEN) as client:
+        response = client.get(f"/?a=1&token={TOKEN}&b=%26", headers=HTML)
+        assert response.status_code == 303
+        assert response.headers["location"] == "/?a=1&b=%26"
+        cookie = response.headers["set-cookie"].lower()
+        assert "httponly" in cookie and "samesite=lax" in cookie and "path=/" in cookie
+        assert client.get("/v1/models").status_code == 200  # the client keeps cookies
+        assert client.post("/image", files=photo).status_code == 200
+        client.cookies.clear()
+        assert client.get("/v1/models").status_code == 401
+
+
+def test_token_in_address_without_a_page(start: Any) -> None:
+    with start(token=TOKEN) as client:
+        response = client.get(f"/v1/models?token={TOKEN}")
+        assert response.status_code == 200 and "set-cookie" not in response.headers
+        assert client.get("/v1/models?token=wrong").status_code == 401
+
+
+def test_redirect_stays_here(start: Any) -> None:
+    with start(token=TOKEN) as client:
+        for path in ("//evil.example/", "///evil.example", "/%5Cevil.example"):
+            address = f"{client.base_url}{path}?token={TOKEN}"
+            location = client.get(address, headers=HTML).headers["location"]
+            assert httpx.URL(str(client.base_url)).join(location).host == "127.0.0.1"
+
+
+def test_browser_is_asked_for_the_token(start: Any) -> None:
+    with start(token=TOKEN) as client:
+        response = client.get("/", headers=HTML)
+    assert response.status_code == 401
+    assert response.headers["content-type"].startswith("text/html")
+    assert "<form>" in response.text and 'name="token"' in response.text
+
+
+def test_rebound_host_is_refused_on_loopback(
+    client: httpx.Client, check_problem: Any, photo: dict[str, bytes]
+) -> None:
+    port = client.base_url.port
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "[::1", "a@b"):
+        check_problem(client.get("/v1/models", headers={"Host": host}), "origin-refused")
+    for host in ("localhost", f"localhost:{port}", "LOCALHOST", f"[::1]:{port}", "127.0.0.1"):
+        assert client.get("/v1/models", headers={"Host": host}).status_code == 200
+
+
+def test_any_host_counts_with_a_token(start: Any) -> None:
+    with start(token=TOKEN) as client:
+        headers = BEARER | {"Host": "cam.example"}
+        assert client.get("/v1/models", headers=headers).status_code == 200
+
+
+def test_post_from_a_foreign_page_is_refused(
+    client: httpx.Client, check_problem: Any, photo: dict[str, bytes]
+) -> None:
+    own = str(client.base_url).rstrip("/")
+    assert client.post("/image", files=photo, headers={"Origin": own}).status_code == 200
+    for origin in (
+        "http://evil.example",
+        "null",
+        "http://localhost:1",
+        own.replace("http", "ws") + "1",
+    ):
+        response = client.post("/image", files=photo, headers={"Origin": origin})
+        check_problem(response, "origin-refused")
+        assert "access-control-allow-origin" not in response.headers
+
+
+def test_listed_origin_may_call(start: Any, check_problem: Any, photo: dict[str, bytes]) -> None:
+    listed = "https://shop.example"
+    with start(cors_origin=f"{listed}/, http://b.example:81") as client:
+        preflight = client.options(
+            "/image",
+            headers={
+                "Origin": listed,
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization",
+            },
+        )
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == listed
+        answer = client.post("/image", files=photo, headers={"Origin": listed})
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == listed
+        assert "access-control-allow-credentials" not in answer.headers
+        refused = client.post("/image", files=photo, headers={"Origin": "https://evil.example"})
+        check_problem(refused, "origin-refused")
+        bad = client.post("/image", headers={"Origin": listed})
+        check_problem(bad, "invalid-request")
+        assert bad.headers["access-control-allow-origin"] == listed  # or the page could not read it
+
+
+def test_2017_openness_on_request(start: Any, photo: dict[str, bytes]) -> None:
+    with start(open=True, cors_origin="*") as client:
+        for origin in ("https://any.example", "null"):
+            answer = client.post(
+                "/image", files=photo, headers={"Origin": origin, "Host": "cam.example"}
+            )
+            assert answer.status_code == 200
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+def test_preflight_needs_no_token(start: Any) -> None:
+    headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    with start(token=TOKEN, cors_origin="https://a.example") as client:
+        assert client.options("/image", headers=headers).status_code == 200
+        refused = client.get("/v1/models", headers={"Origin": "https://a.example"})
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://a.example"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/models", "/models/deimv2-atto/model.onnx", "/none"])
+def test_isolation_headers_on_every_answer(client: httpx.Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cross-origin-embedder-policy"] == "require-corp"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["x-content-type-options"] == "nosniff"
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'self'"
+    assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
+    assert "blob:" in policy["worker-src"] and "blob:" in policy["media-src"]
+    assert "server" not in headers
