@@ -9,7 +9,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,13 +44,14 @@ class Frame:
 
     image: (H, W, 3) uint8 RGB, upright. index: counts the source's frames from 0, dropped ones
     included. time_s: seconds since the source began, None for still images. name: the file's
-    path or "camera N".
+    path or "camera N". rate: frames a second, None where unknown.
     """
 
     image: NDArray[np.uint8]
     index: int
     time_s: float | None
     name: str
+    rate: float | None = None
 
 
 class Capture(Protocol):
@@ -61,7 +62,7 @@ class Capture(Protocol):
     def release(self) -> None: ...
 
 
-def read_frames(source: Source) -> Iterator[Frame]:
+def read_frames(source: Source) -> Generator[Frame]:
     """Every frame of a video file, the newest of a camera, or each image of a file or folder.
 
     Raises SourceError when the source cannot be opened or is cut off, ImageError for an image.
@@ -119,7 +120,7 @@ def find_images(folder: Path) -> list[Path]:
     return found
 
 
-def newest_frames(capture: Capture, name: str) -> Iterator[Frame]:
+def newest_frames(capture: Capture, name: str) -> Generator[Frame]:
     """The frames of a live capture, each the newest there is when it is asked for.
 
     A thread drains the capture, so that no queue, the driver's included, grows old. Ends when
@@ -181,7 +182,7 @@ class _NewestSlot:
             return item
 
 
-def _read_video(path: Path) -> Iterator[Frame]:
+def _read_video(path: Path) -> Generator[Frame]:
     cv2 = _quiet_opencv()
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
@@ -197,7 +198,7 @@ def _read_video(path: Path) -> Iterator[Frame]:
             if not is_read:
                 break
             time_s = _frame_time_s(capture.get(cv2.CAP_PROP_POS_MSEC), index, rate, time_s)
-            yield Frame(_rgb(image_bgr), index, time_s, str(path))
+            yield Frame(_rgb(image_bgr), index, time_s, str(path), rate if rate > 0 else None)
             index += 1
         # Frame counts of some containers are guesses from rate and length: the length is not.
         length_s = count / rate if rate > 0 and count > 0 else 0.0

@@ -1,0 +1,95 @@
+"""A model's COCO numbers on a data set: every image through the detector as it is deployed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.data.dataset import Dataset
+from sightline.data.images import decode_image
+from sightline.detections import Detections
+from sightline.evaluate.coco import Metrics, coco_metrics
+from sightline.evaluate.matching import ImageDetections, truth_of
+from sightline.evaluate.run_split import read_run_split
+from sightline.runtime.detector import Detector
+
+ALL = "all"
+DEFAULT_SPLIT = "val"
+
+
+def evaluate(
+    model: Detector | str | Path,
+    dataset: Dataset,
+    *,
+    split: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Metrics:
+    """The 12 COCO numbers of a model on a data set's images.
+
+    model: a detector, or what `Detector.load` takes. split: "val" by default; "all" takes every
+    image. A run evaluated on the data it was trained on uses the split it recorded; data without
+    that split is split 80/20 as everywhere. Classes are matched by name: one that the model does
+    not know counts as missed, with a warning. progress: called with images done and to do.
+
+    Raises ModelError, or DatasetEmpty where the split has no image or no box.
+    """
+    detector = model if isinstance(model, Detector) else Detector.load(model)
+    chosen = select_images(dataset, split, detector.bundle)
+    chosen.require_boxes()
+    _warn_of_unknown(detector.labels, chosen)
+    to_dataset = match_labels(detector.labels, chosen.classes)
+    found = []
+    for done, record in enumerate(chosen.records, start=1):
+        picture = decode_image(record.image)
+        found.append(renumber_labels(detector(picture, threshold=0.0), to_dataset))
+        if progress is not None:
+            progress(done, len(chosen))
+    return coco_metrics([truth_of(record) for record in chosen.records], found, chosen.classes)
+
+
+def select_images(dataset: Dataset, split: str | None, bundle: Path) -> Dataset:
+    """The images of the data set that a model in `bundle` is evaluated on.
+
+    Raises DatasetEmpty for a split that there is none of.
+    """
+    if split == ALL:
+        return dataset
+    name = split or DEFAULT_SPLIT
+    recorded = read_run_split(bundle, dataset)
+    if name in recorded:
+        return replace(dataset, splits=recorded).subset(name)
+    return (dataset if name in dataset.splits else dataset.with_splits()).subset(name)
+
+
+def match_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """(len(labels),) for each label of the model the data set's class of that name, or -1."""
+    place = {name: index for index, name in enumerate(classes)}
+    return np.array([place.get(label, -1) for label in labels], np.int64)
+
+
+def renumber_labels(found: Detections, to_dataset: NDArray[np.int64]) -> ImageDetections:
+    """The detections under the data set's label ids; those of other classes are dropped."""
+    label_ids = to_dataset[found.label_ids]
+    is_known = label_ids >= 0
+    return ImageDetections(found.boxes_xyxy[is_known], found.scores[is_known], label_ids[is_known])
+
+
+def _warn_of_unknown(labels: Sequence[str], dataset: Dataset) -> None:
+    used = np.unique(np.concatenate([record.label_ids for record in dataset.records]))
+    unknown = [dataset.classes[index] for index in used if dataset.classes[index] not in labels]
+    if unknown:
+        warnings.warn(
+            f"the model does not know {', '.join(map(repr, unknown))}, which counts as missed; "
+            f"it knows {_listed(labels)}",
+            stacklevel=3,
+        )
+
+
+def _listed(labels: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(map(repr, labels[:limit]))
+    return shown if len(labels) <= limit else f"{shown} and {len(labels) - limit} more"
