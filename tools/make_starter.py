@@ -43,9 +43,7 @@ def draw_batch(seed: int, step: int, side: int, count: int) -> tuple[Tensor, lis
         low, high = boxes.reshape(-1, 4).split(2, dim=-1)
         images.append(scene.image)
         targets.append(
-            Target(
-                torch.from_numpy(scene.label_ids), torch.cat([(low + high) / 2, high - low], -1)
-            )
+            Target(torch.from_numpy(scene.label_ids), torch.cat([(low + high) / 2, high - low], -1))
         )
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
     return batch.contiguous(), targets
@@ -62,6 +60,7 @@ def measure(model: DeimV2, side: int, count: int = 400) -> float:
             final = model(images).final
         scores, picks = final.logits.sigmoid().flatten(1).topk(100)
         for row, target in enumerate(targets):
+
             def pixels(boxes: Tensor) -> np.ndarray:
                 centre, extent = (boxes * side).split(2, dim=-1)
                 low, high = centre - extent / 2, centre + extent / 2
@@ -77,7 +76,8 @@ def measure(model: DeimV2, side: int, count: int = 400) -> float:
             query, label = picks[row] // len(KINDS), picks[row] % len(KINDS)
             found.append(
                 ImageDetections(
-                    pixels(final.boxes[row][query]), scores[row].numpy().astype(np.float64),
+                    pixels(final.boxes[row][query]),
+                    scores[row].numpy().astype(np.float64),
                     label.numpy(),
                 )
             )
@@ -120,15 +120,27 @@ def main() -> None:
         step += 1
         if step % 100 == 0:
             seconds = time.monotonic() - started
-            print(f"{seconds:7.0f} s  step {step}  loss {loss.item():.3f}  "
-                  f"{step * BATCH / seconds:.1f} img/s", flush=True)
+            print(
+                f"{seconds:7.0f} s  step {step}  loss {loss.item():.3f}  "
+                f"{step * BATCH / seconds:.1f} img/s",
+                flush=True,
+            )
             if seconds - saved > 600:
                 saved = seconds
-                save(ema.model, args.out, {"step": step, "minutes": seconds / 60, "seed": args.seed})
+                save(
+                    ema.model, args.out, {"step": step, "minutes": seconds / 60, "seed": args.seed}
+                )
     facts = {
-        "seed": args.seed, "steps": step, "images": step * BATCH, "minutes": args.minutes,
-        "sides": SIDES, "learning_rate": LEARNING_RATE, "batch": BATCH, "copies": COPIES,
-        "threads": torch.get_num_threads(), "torch": torch.__version__,
+        "seed": args.seed,
+        "steps": step,
+        "images": step * BATCH,
+        "minutes": args.minutes,
+        "sides": SIDES,
+        "learning_rate": LEARNING_RATE,
+        "batch": BATCH,
+        "copies": COPIES,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
     }
     save(ema.model, args.out, facts)
     for side in (192, 320):
@@ -143,14 +155,22 @@ def save(model: torch.nn.Module, path: Path, facts: dict[str, object]) -> None:
     tensors: dict[str, Tensor] = {}
     for key, value in model.state_dict().items():
         if key.endswith(
-            ("anchors", "valid_mask", "num_points_scale", "num_batches_tracked",
-             "denoising_class_embed.weight")
+            (
+                "anchors",
+                "valid_mask",
+                "num_points_scale",
+                "num_batches_tracked",
+                "denoising_class_embed.weight",
+            )
         ) or key.startswith(("decoder.dec_bbox_head.1", "decoder.dec_bbox_head.2")):
             continue
         tensors[key] = value.detach().half().clone().contiguous()
     metadata = {
-        "model": "deimv2-atto", "classes": json.dumps(KINDS), "license": "Apache-2.0",
-        "source": "tools/make_starter.py: drawn scenes only", "facts": json.dumps(facts),
+        "model": "deimv2-atto",
+        "classes": json.dumps(KINDS),
+        "license": "Apache-2.0",
+        "source": "tools/make_starter.py: drawn scenes only",
+        "facts": json.dumps(facts),
     }
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, metadata)

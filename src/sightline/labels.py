@@ -1,5 +1,6 @@
 """The 80 class names of COCO 2017, in the order of the official checkpoints' outputs."""
 
+# fmt: off
 COCO_LABELS: tuple[str, ...] = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
     "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat",
@@ -12,3 +13,4 @@ COCO_LABELS: tuple[str, ...] = (
     "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book",
     "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
 )
+# fmt: on

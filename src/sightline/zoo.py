@@ -56,7 +56,9 @@ ZOO: dict[str, ZooModel] = {
         _official("femto", 416, 983_945, 0.310),
         _official("pico", 640, 1_539_539, 0.385),
         _official("n", 640, 3_600_421, 0.430),
-        ZooModel("starter-atto", "atto", 320, 0, None, "Apache-2.0", None, "starter-atto.safetensors"),
+        ZooModel(
+            "starter-atto", "atto", 320, 0, None, "Apache-2.0", None, "starter-atto.safetensors"
+        ),
     )
 }
 DEFAULT_MODEL = "deimv2-femto"

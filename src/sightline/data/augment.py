@@ -92,9 +92,7 @@ def _warp(
         x1, y1, width, height = (value * factor for value in (x1, y1, width, height))
     sx, sy = side / width, side / height
     # pixel centres: (x + 0.5) * s - 0.5
-    matrix = np.array(
-        [[sx, 0, (0.5 - x1) * sx - 0.5], [0, sy, (0.5 - y1) * sy - 0.5]], np.float64
-    )
+    matrix = np.array([[sx, 0, (0.5 - x1) * sx - 0.5], [0, sy, (0.5 - y1) * sy - 0.5]], np.float64)
     warped = cv2.warpAffine(
         image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderValue=(FILL, FILL, FILL)
     )

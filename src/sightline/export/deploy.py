@@ -85,7 +85,9 @@ class BorderPool(nn.Module):
         self.register_buffer("last", last)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = nn.functional.max_pool2d(nn.functional.pad(x, (0, 1, 0, 1), value=-torch.inf), 2, 1)
+        pooled = nn.functional.max_pool2d(
+            nn.functional.pad(x, (0, 1, 0, 1), value=-torch.inf), 2, 1
+        )
         return torch.maximum(torch.maximum(pooled, self.last), self.last[:, None])
 
 
@@ -97,8 +99,12 @@ def _fold_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     assert norm.running_mean is not None
     gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     folded = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,  # type: ignore[arg-type]
-        conv.padding, groups=conv.groups,  # type: ignore[arg-type]
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        groups=conv.groups,
     )
     folded.requires_grad_(False)
     folded.weight.copy_(conv.weight * gain[:, None, None, None])
@@ -113,7 +119,7 @@ def _fold_scale(layer: ConvLayer) -> None:
         assert layer.conv.bias is not None
         layer.conv.weight *= layer.lab.scale
         layer.conv.bias *= layer.lab.scale
-        layer.lab = Shift(layer.lab.bias)
+        layer.lab = Shift(layer.lab.bias)  # type: ignore[assignment]
 
 
 class Shift(nn.Module):

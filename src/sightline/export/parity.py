@@ -50,7 +50,9 @@ class Parity:
 
 
 def compare(
-    runtime: str, pairs: Sequence[tuple[Detections, Detections]], floor: float = SCORE_FLOOR,
+    runtime: str,
+    pairs: Sequence[tuple[Detections, Detections]],
+    floor: float = SCORE_FLOOR,
     score_bound: float = 1e-3,
 ) -> Parity:
     """Parity of (expected, found) detections, image by image; both with all their detections."""

@@ -62,8 +62,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write atomically; tied tensors are stored under each of their names."""
     temporary = path.with_name(f".{path.name}.tmp")
-    save_file({k: v.detach().cpu().clone().contiguous() for k, v in state.items()}, temporary,
-              metadata)
+    save_file(
+        {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}, temporary, metadata
+    )
     temporary.chmod(0o644)
     os.replace(temporary, path)
 
@@ -81,6 +82,11 @@ def has_identity_statistics(model: nn.Module) -> bool:
 def _is_optional(key: str) -> bool:
     """Whether a tensor is derived, or used in training only."""
     return key.endswith(
-        ("anchors", "valid_mask", "num_points_scale", "num_batches_tracked",
-         "denoising_class_embed.weight")
+        (
+            "anchors",
+            "valid_mask",
+            "num_points_scale",
+            "num_batches_tracked",
+            "denoising_class_embed.weight",
+        )
     )

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sightline.errors import TrainingError
+from sightline.models.deimv2.network import DeimV2
 from sightline.train.ema import Ema
 
 STATE_NAME = "state.safetensors"
@@ -34,14 +35,21 @@ class Progress:
 
 
 def save_state(
-    folder: Path, progress: Progress, model: nn.Module, ema: Ema,
-    optimiser: torch.optim.Optimizer, best: dict[str, Tensor], identity: dict[str, Any],
+    folder: Path,
+    progress: Progress,
+    model: nn.Module,
+    ema: Ema[DeimV2],
+    optimiser: torch.optim.Optimizer,
+    best: dict[str, Tensor],
+    identity: dict[str, Any],
 ) -> None:
     """Write the state atomically. identity: what a resumed run must agree on."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     for prefix, state in (
-        ("model.", model.state_dict()), ("ema.", ema.model.state_dict()), ("best.", best)
+        ("model.", model.state_dict()),
+        ("ema.", ema.model.state_dict()),
+        ("best.", best),
     ):
         tensors |= {prefix + key: value for key, value in state.items()}
     for index, state in optimiser.state_dict()["state"].items():
@@ -54,7 +62,10 @@ def save_state(
 
 
 def load_state(
-    folder: Path, model: nn.Module, ema: Ema, optimiser: torch.optim.Optimizer,
+    folder: Path,
+    model: nn.Module,
+    ema: Ema[DeimV2],
+    optimiser: torch.optim.Optimizer,
     identity: dict[str, Any],
 ) -> tuple[Progress, dict[str, Tensor]]:
     """Put the saved state into model, ema and optimiser; the progress and best weights.

@@ -47,9 +47,7 @@ class Criterion:
         """
         sets = _named_sets(outputs)
         matches = {
-            name: match(
-                predictions, targets, self.by_quality, self.copies if name in _EARLY else 1
-            )
+            name: match(predictions, targets, self.by_quality, self.copies if name in _EARLY else 1)
             for name, predictions in sets.items()
         }
         boxes_total = max(1, sum(len(target.labels) for target in targets))
@@ -113,8 +111,13 @@ def _named_sets(outputs: Outputs) -> dict[str, Predictions]:
 
 
 def _set_terms(
-    name: str, predictions: Predictions, targets: list[Target], class_pairs: Matches,
-    box_pairs: Matches, class_total: int, box_total: int,
+    name: str,
+    predictions: Predictions,
+    targets: list[Target],
+    class_pairs: Matches,
+    box_pairs: Matches,
+    class_total: int,
+    box_total: int,
 ) -> dict[str, Tensor]:
     logits, boxes = predictions.logits.float(), predictions.boxes.float()
     quality, _ = _pair_overlap(boxes, targets, class_pairs)
@@ -128,9 +131,7 @@ def _set_terms(
     }
 
 
-def _class_loss(
-    logits: Tensor, targets: list[Target], pairs: Matches, quality: Tensor
-) -> Tensor:
+def _class_loss(logits: Tensor, targets: list[Target], pairs: Matches, quality: Tensor) -> Tensor:
     """Sum over queries and classes of the matchability-aware loss.
 
     Matched pairs: cross-entropy against IoU^γ. All others: against 0, weighted by p^γ.
@@ -166,7 +167,11 @@ def _starts(targets: list[Target], pairs: Matches) -> Tensor:
 
 
 def _edge_terms(
-    name: str, predictions: Predictions, targets: list[Target], pairs: Matches, total: int,
+    name: str,
+    predictions: Predictions,
+    targets: list[Target],
+    pairs: Matches,
+    total: int,
     teacher: Predictions | None,
 ) -> dict[str, Tensor]:
     if predictions.corners is None or predictions.base is None:
@@ -193,7 +198,9 @@ def _edge_terms(
 def edge_targets(base_cxcywh: Tensor, truth_cxcywh: Tensor) -> tuple[Tensor, Tensor]:
     """The lower bin (M, 4) of each true edge's distance and that bin's share (M, 4)."""
     device = base_cxcywh.device
-    bins = distance_bins(torch.tensor([0.5], device=device), torch.tensor([REG_SCALE], device=device))
+    bins = distance_bins(
+        torch.tensor([0.5], device=device), torch.tensor([REG_SCALE], device=device)
+    )
     centre, extent = base_cxcywh.split(2, dim=-1)
     low, high = to_xyxy(truth_cxcywh).split(2, dim=-1)
     unit = extent / REG_SCALE + 1e-16
@@ -212,7 +219,8 @@ def _distillation(
     batch, queries = student.corners.shape[:2]
 
     def soften(corners: Tensor) -> Tensor:
-        return (corners.float().unflatten(-1, (4, REG_MAX + 1)) / TEMPERATURE).log_softmax(-1)
+        edges: Tensor = corners.float().unflatten(-1, (4, REG_MAX + 1)) / TEMPERATURE
+        return edges.log_softmax(-1)
 
     target = soften(teacher.corners.detach())
     divergence = (target.exp() * (target - soften(student.corners))).sum(-1) * TEMPERATURE**2
@@ -226,5 +234,5 @@ def _distillation(
         count = int(mask.sum()) * 4
         parts.append(weighted[mask].mean() if count else weighted.sum() * 0)
         shares.append((8 / batch * count) ** 0.5)
-    total = (parts[0] * shares[0] + parts[1] * shares[1]) / max(sum(shares), 1e-9)
+    total: Tensor = (parts[0] * shares[0] + parts[1] * shares[1]) / max(sum(shares), 1e-9)
     return total

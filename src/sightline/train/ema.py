@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class Ema:
+
+class Ema(Generic[Network]):
     """A second model whose weights follow the first's slowly.
 
     After n updates the decay is min(decay, (1 + n) / (10 + n)), so the start is soon forgotten.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Network, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self.model = copy.deepcopy(model).eval()
+        self.model: Network = copy.deepcopy(model).eval()
         self.model.requires_grad_(False)
 
     @torch.no_grad()

@@ -40,7 +40,7 @@ class RunLog:
 
         folder.mkdir(parents=True, exist_ok=True)
         self._lines = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(folder / "events"))  # type: ignore[no-untyped-call]
+        self._events = SummaryWriter(str(folder / "events"))
         self.console = Console(stderr=True, quiet=quiet)
         self._bar = Progress(
             TextColumn("[bold]train"),
@@ -59,15 +59,22 @@ class RunLog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        self._events.close()  # type: ignore[no-untyped-call]
+        self._events.close()
         self._lines.close()
 
     def step(
-        self, step: int, done: float, epoch: float, terms: dict[str, Tensor], rate: float,
+        self,
+        step: int,
+        done: float,
+        epoch: float,
+        terms: dict[str, Tensor],
+        rate: float,
         seconds: float,
     ) -> None:
         """Record a training step's losses; `done` is the share of the run, 0..1."""
@@ -77,8 +84,14 @@ class RunLog:
             self._scalar(f"loss/{name}", value, step)
         self._scalar("learning_rate", rate, step)
         self._write(
-            {"step": step, "epoch": round(epoch, 3), "seconds": round(seconds, 2),
-             "learning_rate": rate, "loss": losses, "terms": values}
+            {
+                "step": step,
+                "epoch": round(epoch, 3),
+                "seconds": round(seconds, 2),
+                "learning_rate": rate,
+                "loss": losses,
+                "terms": values,
+            }
         )
         ap = "" if self._ap is None else f"  AP {self._ap:.3f}"
         facts = (
@@ -98,8 +111,13 @@ class RunLog:
         for name in ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"):
             self._scalar(f"recall/{name}", numbers[name], step)
         self._write(
-            {"step": step, "epoch": round(epoch, 3), "seconds": round(seconds, 2),
-             "validation": numbers, "best": is_best}
+            {
+                "step": step,
+                "epoch": round(epoch, 3),
+                "seconds": round(seconds, 2),
+                "validation": numbers,
+                "best": is_best,
+            }
         )
         if not self._bar.disable or self.console.is_terminal:
             return
@@ -109,8 +127,12 @@ class RunLog:
         )
 
     def pictures(
-        self, step: int, records: list[Record], found: list[ImageDetections],
-        labels: tuple[str, ...], threshold: float,
+        self,
+        step: int,
+        records: list[Record],
+        found: list[ImageDetections],
+        labels: tuple[str, ...],
+        threshold: float,
     ) -> None:
         """Prediction on the left, ground truth on the right, of a few validation images."""
         for index, (record, detections) in enumerate(
@@ -132,7 +154,7 @@ class RunLog:
                 *size,
             )
             both = np.hstack([np.asarray(predicted.draw(image)), np.asarray(truth.draw(image))])
-            self._events.add_image(  # type: ignore[no-untyped-call]
+            self._events.add_image(
                 f"validation/{index} prediction | truth", both, step, dataformats="HWC"
             )
 
@@ -142,7 +164,7 @@ class RunLog:
 
     def _scalar(self, name: str, value: float | None, step: int) -> None:
         if value is not None:
-            self._events.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._events.add_scalar(name, value, step)
 
     def _write(self, line: dict[str, Any]) -> None:
         self._lines.write(json.dumps(line) + "\n")

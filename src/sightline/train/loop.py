@@ -76,8 +76,13 @@ class Trainer:
     """One run: the network, its average, its optimiser, and where they stand."""
 
     def __init__(
-        self, dataset: Dataset, config: TrainConfig, start: Start, device: torch.device,
-        folder: Path, log: RunLog,
+        self,
+        dataset: Dataset,
+        config: TrainConfig,
+        start: Start,
+        device: torch.device,
+        folder: Path,
+        log: RunLog,
     ) -> None:
         self.dataset, self.config, self.folder, self.log = dataset, config, folder, log
         self.start, self.device = start, device
@@ -89,7 +94,9 @@ class Trainer:
         self.model: DeimV2 = network.to(self.device)
         self.ema = Ema(self.model, self.recipe.ema_decay)
         self.optimiser = make_optimiser(
-            self.model, self.recipe.learning_rate, self.recipe.backbone_factor,
+            self.model,
+            self.recipe.learning_rate,
+            self.recipe.backbone_factor,
             self.recipe.weight_decay,
         )
         self.criterion = Criterion(distributions=self.model.size.hybrid)
@@ -110,8 +117,10 @@ class Trainer:
     def identity(self) -> dict[str, Any]:
         """What a resumed run must share with the one that was stopped."""
         return {
-            "model": self.config.model, "input size": self.model.input_px,
-            "batch": self.config.batch, "seed": self.config.seed,
+            "model": self.config.model,
+            "input size": self.model.input_px,
+            "batch": self.config.batch,
+            "seed": self.config.seed,
             "data set": self.dataset.fingerprint(),
         }
 
@@ -163,12 +172,14 @@ class Trainer:
             self.validator,
             name=self.dataset.root.name,
             base={
-                "name": self.start.name, "license": self.start.license,
+                "name": self.start.name,
+                "license": self.start.license,
                 "source": self.start.source,
             },
             training={
                 **{k: v for k, v in asdict(self.config).items() if v is not None},
-                "steps": self.progress.step, "best_step": self.progress.best_step,
+                "steps": self.progress.step,
+                "best_step": self.progress.best_step,
             },
             data_set=self.dataset.fingerprint(),
         )
@@ -198,8 +209,12 @@ class Trainer:
         self.progress.step += 1
         self._clock()
         self.log.step(
-            self.progress.step, self.done, self._epoch, terms,
-            self.recipe.learning_rate * factor, self.progress.seconds,
+            self.progress.step,
+            self.done,
+            self._epoch,
+            terms,
+            self.recipe.learning_rate * factor,
+            self.progress.seconds,
         )
 
     def _validate(self) -> None:
@@ -219,8 +234,13 @@ class Trainer:
         )
         self.progress.ema_updates = self.ema.updates
         save_state(
-            self.folder / "last", self.progress, self.model, self.ema, self.optimiser,
-            self.best, self.identity,
+            self.folder / "last",
+            self.progress,
+            self.model,
+            self.ema,
+            self.optimiser,
+            self.best,
+            self.identity,
         )
         self.validation_seconds = time.monotonic() - begun
 
@@ -236,12 +256,16 @@ class Trainer:
 
         values = {k: v for k, v in asdict(self.config).items() if v is not None}
         derived = {
-            "steps": self.steps, "input_px": self.model.input_px, "device": str(self.device),
+            "steps": self.steps,
+            "input_px": self.model.input_px,
+            "device": str(self.device),
             **self.recipe.to_toml(),
         }
         data = {
-            "path": str(self.dataset.root), "format": self.dataset.format,
-            "fingerprint": self.dataset.fingerprint(), "classes": list(self.dataset.classes),
+            "path": str(self.dataset.root),
+            "format": self.dataset.format,
+            "fingerprint": self.dataset.fingerprint(),
+            "classes": list(self.dataset.classes),
         }
         _write(
             self.folder / "config.toml",
@@ -260,7 +284,9 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("no CUDA device here (torch.cuda.is_available() is false); --device cpu")
+        raise TrainingError(
+            "no CUDA device here (torch.cuda.is_available() is false); --device cpu"
+        )
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise TrainingError("no Metal device here; use --device cpu")
     return torch.device(wanted)

@@ -1,4 +1,7 @@
-"""The numbers behind a run that follow from its settings and its start. Reasons: docs/lab-log.md."""
+"""The numbers behind a run that follow from its settings and its start.
+
+Why these: docs/lab-log.md.
+"""
 
 from __future__ import annotations
 

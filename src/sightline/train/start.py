@@ -18,6 +18,7 @@ from sightline.errors import BundleDamaged, ModelNotFound
 from sightline.labels import COCO_LABELS
 from sightline.manifest import WEIGHTS_NAME, read_manifest, verify_files
 from sightline.models.deimv2.encoder import RepBlock
+from sightline.models.deimv2.layers import ConvNorm
 from sightline.models.deimv2.network import DeimV2
 from sightline.models.pull import pull_weights
 from sightline.models.weights import build_model, has_identity_statistics, read_weights
@@ -142,12 +143,13 @@ def drop_empty_branches(model: nn.Module) -> int:
     """
     dropped = 0
     for module in model.modules():
-        if isinstance(module, RepBlock) and module.conv2 is not None:
-            weight = module.conv2.conv.weight
-            assert isinstance(weight, Tensor)
-            if not weight.any():
-                module.conv2 = None
-                dropped += 1
+        if (
+            isinstance(module, RepBlock)
+            and isinstance(module.conv2, ConvNorm)
+            and not module.conv2.conv.weight.any()
+        ):
+            module.conv2 = None
+            dropped += 1
     return dropped
 
 
@@ -165,7 +167,9 @@ def restore_statistics(model: DeimV2, batches: Iterable[Tensor]) -> None:
             x = inputs[0].double().transpose(0, 1).flatten(1)
             first, second, count = sums.get(norm, (torch.zeros(()), torch.zeros(()), 0))
             sums[norm] = (
-                first.to(x) + x.sum(1), second.to(x) + x.square().sum(1), count + x.shape[1]
+                first.to(x) + x.sum(1),
+                second.to(x) + x.square().sum(1),
+                count + x.shape[1],
             )
 
         return hook

@@ -51,9 +51,7 @@ class Validator:
                 pixels = np.stack(list(pool.map(self.pixels, rows)))
                 found += self._detect(model, pixels, rows)
         model.train(was_training)
-        return Validation(
-            coco_metrics(self.truths, found, self.labels), self.truths, found
-        )
+        return Validation(coco_metrics(self.truths, found, self.labels), self.truths, found)
 
     def pixels(self, index: int) -> NDArray[np.uint8]:
         """(S, S, 3) uint8: the image as the deployed model sees it."""

@@ -27,8 +27,14 @@ class ConvLayer(nn.Module):
     """Convolution, batch norm and, if active, ReLU and the affine."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1,
-        act: bool = True, padding: int | None = None,
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        act: bool = True,
+        padding: int | None = None,
     ) -> None:
         super().__init__()
         pad = (kernel - 1) // 2 if padding is None else padding

@@ -14,15 +14,17 @@ def to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
 
 def paired_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
     """IoU and generalised IoU (arXiv 1902.09630) of boxes that broadcast against each other."""
-    low, high = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2]), torch.minimum(
-        a_xyxy[..., 2:], b_xyxy[..., 2:]
+    low, high = (
+        torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2]),
+        torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:]),
     )
     shared = (high - low).clamp(min=0).prod(-1)
     areas = [(x[..., 2:] - x[..., :2]).clamp(min=0).prod(-1) for x in (a_xyxy, b_xyxy)]
     union = areas[0] + areas[1] - shared
     iou = shared / union.clamp(min=1e-9)
-    hull_low, hull_high = torch.minimum(a_xyxy[..., :2], b_xyxy[..., :2]), torch.maximum(
-        a_xyxy[..., 2:], b_xyxy[..., 2:]
+    hull_low, hull_high = (
+        torch.minimum(a_xyxy[..., :2], b_xyxy[..., :2]),
+        torch.maximum(a_xyxy[..., 2:], b_xyxy[..., 2:]),
     )
     hull = (hull_high - hull_low).clamp(min=0).prod(-1).clamp(min=1e-9)
     return iou, iou - (hull - union) / hull

@@ -112,7 +112,12 @@ class DecoderLayer(nn.Module):
         self.norm3 = RMSNorm(size.width)
 
     def forward(
-        self, h: Tensor, reference: Tensor, position: Tensor, memory: Tensor, maps: MapSizes,
+        self,
+        h: Tensor,
+        reference: Tensor,
+        position: Tensor,
+        memory: Tensor,
+        maps: MapSizes,
         blocked: Tensor | None,
     ) -> Tensor:
         h = self.norm1(h + self.self_attn(h, position, blocked))
@@ -162,9 +167,7 @@ class Decoder(nn.Module):
         score_head = nn.Linear(width, classes)
         box_head = MLP(width, width, 4 * (REG_MAX + 1), 3)
         self._reset(score_head, box_head)
-        self.dec_score_head = nn.ModuleList(
-            copy.deepcopy(score_head) for _ in range(size.layers)
-        )
+        self.dec_score_head = nn.ModuleList(copy.deepcopy(score_head) for _ in range(size.layers))
         self.dec_bbox_head = nn.ModuleList(
             box_head if size.shares_box_head else copy.deepcopy(box_head)
             for _ in range(size.layers)
@@ -191,9 +194,7 @@ class Decoder(nn.Module):
         self.register_buffer("anchors", anchors)
         self.register_buffer("valid_mask", valid)
 
-    def forward(
-        self, maps: list[Tensor], denoising: DenoisingQueries | None = None
-    ) -> Outputs:
+    def forward(self, maps: list[Tensor], denoising: DenoisingQueries | None = None) -> Outputs:
         """maps: (B, C, H, W) a level. In training every prediction set, in eval the last."""
         sizes = [(int(x.shape[2]), int(x.shape[3])) for x in maps]
         memory = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1)
@@ -234,14 +235,18 @@ class Decoder(nn.Module):
         return (chosen.detach() if self.training else chosen), logits.detach(), encoder
 
     def _refine(
-        self, h: Tensor, reference_logits: Tensor, memory: Tensor, maps: MapSizes,
+        self,
+        h: Tensor,
+        reference_logits: Tensor,
+        memory: Tensor,
+        maps: MapSizes,
         blocked: Tensor | None,
     ) -> tuple[Predictions, list[Predictions]]:
         reference = first = reference_logits.sigmoid()
         position = self.query_pos_head(first).clamp(-10, 10)
         bins = distance_bins(self.up, self.reg_scale)
-        previous: Tensor | float = 0.0
-        corners: Tensor | float = 0.0
+        previous: Tensor | None = None
+        corners: Tensor | None = None
         sets: list[Predictions] = []
         pre: Predictions | None = None
         for index, layer in enumerate(self.decoder.layers):
@@ -251,7 +256,8 @@ class Decoder(nn.Module):
                 pre_scores = self.dec_score_head[0](h) if self.training else h
                 pre = Predictions(pre_scores, boxes)
                 base = boxes.detach()
-            corners = self.dec_bbox_head[index](h + previous) + corners
+            moves: Tensor = self.dec_bbox_head[index](h if previous is None else h + previous)
+            corners = moves if corners is None else moves + corners
             distances = expected_distances(corners, bins)
             boxes = decode_boxes(base, distances, self.reg_scale)
             if self.training or index == self.size.layers - 1:
@@ -282,6 +288,7 @@ def make_anchors(maps: MapSizes) -> tuple[Tensor, Tensor]:
 
 def _part(predictions: Predictions, start: int, end: int | None) -> Predictions:
     """The queries start..end of a set."""
+
     def cut(x: Tensor | None) -> Tensor | None:
         return None if x is None else x[:, start:end]
 

@@ -24,7 +24,7 @@ def distance_bins(up: Tensor, reg_scale: Tensor) -> Tensor:
 
 def expected_distances(corners: Tensor, bins: Tensor) -> Tensor:
     """(..., 4) mean distance of each edge from (..., 4 * 33) logits."""
-    shaped = corners.unflatten(-1, (4, REG_MAX + 1)).softmax(-1)
+    shaped: Tensor = corners.unflatten(-1, (4, REG_MAX + 1)).softmax(-1)
     return shaped @ bins
 
 

@@ -34,7 +34,8 @@ class SplitBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept, worked = self.conv1(x).chunk(2, dim=1)
-        return kept + self.bottlenecks(worked)
+        out: Tensor = kept + self.bottlenecks(worked)
+        return out
 
 
 class FuseBlock(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,12 @@ class ConvNorm(nn.Module):
     """Convolution without bias, batch norm and, unless told otherwise, SiLU."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1,
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
         act: bool = True,
     ) -> None:
         super().__init__()
@@ -31,9 +38,7 @@ class MLP(nn.Module):
     def __init__(self, inputs: int, hidden: int, outputs: int, layers: int) -> None:
         super().__init__()
         widths = [inputs, *[hidden] * (layers - 1), outputs]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:

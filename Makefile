@@ -1,0 +1,59 @@
+# Two commands do everything on a fresh machine: make quickstart, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+STATIC := src/sightline/server/static/index.html
+export SIGHTLINE_SHARED ?= ../shared
+export SIGHTLINE_MODELS ?= $(wildcard $(SIGHTLINE_SHARED)/models)
+# Threads that spin while they wait make two busy cores slower (docs/lab-log.md).
+export OMP_WAIT_POLICY ?= PASSIVE
+export GOMP_SPINCOUNT ?= 0
+
+.PHONY: quickstart test check lint web browser lock bench clean
+
+quickstart: $(VENV)/.train $(STATIC)  ## draw, train, evaluate, open the live page
+	$(BIN)/sightline quickstart $(if $(CI),--no-serve)
+
+test: $(VENV)/.dev $(STATIC) browser lint  ## everything, the browser included
+	cd web && PATH="$$($(abspath $(BIN))/python ../tools/node_path.py):$$PATH" npm test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev lint  ## the fast loop: lint, types, quick tests
+	$(BIN)/python -m pytest -q -m "not slow and not browser"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check src tests benchmarks tools hatch_build.py
+	$(BIN)/ruff format --check src tests benchmarks tools hatch_build.py
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+web: $(STATIC)  ## the page and the browser runtime
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade "pip>=25.1"
+
+$(VENV)/.train: pyproject.toml requirements/lock.txt | $(VENV)/bin/python
+	$(PIP) --constraint requirements/lock.txt --editable ".[train]"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml requirements/lock.txt | $(VENV)/bin/python
+	$(PIP) --constraint requirements/lock.txt --editable ".[train]" --group dev
+	touch $@ $(VENV)/.train
+
+$(STATIC): $(WEB) | $(VENV)/bin/python
+	$(BIN)/python hatch_build.py
+
+browser:  ## Chromium and ffmpeg, from the system's packages where they are missing
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || test -n "$$SIGHTLINE_BROWSER" \
+	  || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } \
+	  || { echo "install Chromium (apt-get install chromium), or set SIGHTLINE_BROWSER"; exit 1; }
+
+lock: $(VENV)/.dev  ## write requirements/lock.txt from what is installed
+	{ head -1 requirements/lock.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > $(VENV)/lock.txt
+	mv $(VENV)/lock.txt requirements/lock.txt
+
+clean:
+	rm -rf $(VENV) web/node_modules src/sightline/server/static
