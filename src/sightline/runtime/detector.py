@@ -175,7 +175,7 @@ def open_session(graph: Path, *, threads: int | None = None) -> onnxruntime.Infe
         )
     except Exception as error:  # ONNX Runtime raises a dozen kinds, all straight from Exception
         raise BundleDamaged(
-            f"{graph} cannot be loaded by ONNX Runtime: {_first_line(error)}; make the bundle again"
+            f"{graph} cannot be loaded by ONNX Runtime: {_first_line(error)}"
         ) from error
 
 
