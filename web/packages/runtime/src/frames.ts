@@ -39,7 +39,7 @@ export function watchFrames(
 }
 
 /** The frame on display. A reference where WebCodecs exist (secure pages), else a copy. */
-async function grabFrame(video: HTMLVideoElement): Promise<Frame> {
+export async function grabFrame(video: HTMLVideoElement): Promise<Frame> {
   if (typeof VideoFrame === "undefined") return await createImageBitmap(video);
   return new VideoFrame(video);
 }

@@ -10,7 +10,7 @@ export {
   type DetectorOptions,
 } from "./detector";
 export * from "./errors";
-export { type FrameListener, watchFrames } from "./frames";
+export { type FrameListener, grabFrame, watchFrames } from "./frames";
 export type { Manifest } from "./manifest";
 export type { ModelLocation, ProgressListener } from "./model";
 export type { Frame, WorkerTiming } from "./protocol";

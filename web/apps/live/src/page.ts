@@ -1,0 +1,327 @@
+/** The live page: joins the source, the detector, the picture and the panel. */
+import { createDetector, type DetectionResult, type Detector } from "@sightline/web";
+import { listCameras } from "./camera";
+import { type Catalogue, type CatalogueModel, fetchCatalogue } from "./catalogue";
+import { button, element, setIcon, setText } from "./elements";
+import { LEAST_THRESHOLD, LiveLoop, type LoopFigures } from "./live";
+import { type Drawing, Overlay } from "./overlay";
+import { Panel } from "./panel";
+import { saveSnapshot } from "./snapshot";
+import { type Source, type SourceKind, showPhoto, startCamera, startVideo } from "./source";
+import { Stage } from "./stage";
+
+/** How often figures and lists beside the picture change; boxes change with every result. */
+const PANEL_EVERY_MS = 250;
+
+/** What the page is doing, in numbers: `window.sightline.stats`. Times in milliseconds. */
+export interface LiveStats extends LoopFigures {
+  readonly state: "loading" | "ready" | "failed";
+  readonly source: SourceKind | "none";
+  readonly model: string | null;
+  readonly backend: "wasm" | null;
+  readonly threads: number | null;
+}
+
+export class LivePage {
+  readonly #stage = new Stage();
+  readonly #overlay = new Overlay(element("overlay", HTMLCanvasElement));
+  readonly #panel = new Panel();
+  readonly #loop = new LiveLoop(this.#stage.video, {
+    onResult: (result) => this.#showResult(result),
+    onError: (error) => this.#fail(error, () => this.#loadModel()),
+  });
+  readonly #slider = element("threshold", HTMLInputElement);
+  readonly #parameters = new URLSearchParams(location.search);
+  #catalogue: Catalogue | null = null;
+  #model: CatalogueModel | null = null;
+  #detector: Detector | null = null;
+  #loading: AbortController | null = null;
+  #source: Source | null = null;
+  /** Counts the sources asked for: only the last one asked for may start. */
+  #sourcesAsked = 0;
+  #state: LiveStats["state"] = "loading";
+  #unfiltered: DetectionResult | null = null;
+  #shown: DetectionResult | null = null;
+
+  /** The last detections on display: those that reach the slider's threshold. */
+  get lastResult(): DetectionResult | null {
+    return this.#shown;
+  }
+
+  get stats(): LiveStats {
+    return {
+      ...this.#loop.figures(),
+      state: this.#state,
+      source: this.#source?.kind ?? "none",
+      model: this.#model?.name ?? null,
+      backend: this.#detector?.backend.name ?? null,
+      threads: this.#detector?.backend.threads ?? null,
+    };
+  }
+
+  /** Milliseconds of bare runs of the graph in the page's own worker. */
+  async measure(runs: number): Promise<readonly number[]> {
+    if (this.#detector === null) throw new Error("no model is ready");
+    return await this.#detector.measure(runs);
+  }
+
+  async start(): Promise<void> {
+    this.#listen();
+    setInterval(() => this.#refreshPanel(), PANEL_EVERY_MS);
+    await this.#loadCatalogue();
+  }
+
+  async #loadCatalogue(): Promise<void> {
+    try {
+      this.#catalogue = await fetchCatalogue();
+    } catch (error) {
+      this.#fail(error, () => this.#loadCatalogue());
+      return;
+    }
+    const { models, sampleClipUrl } = this.#catalogue;
+    const wanted = this.#parameters.get("model");
+    this.#model = models.find((model) => model.name === wanted) ?? models[0];
+    const select = element("models", HTMLSelectElement);
+    select.replaceChildren(...models.map(({ name }) => new Option(name, name)));
+    select.value = this.#model.name;
+    element("model-choice", HTMLLabelElement).hidden = models.length === 1;
+    element("model-name", HTMLParagraphElement).hidden = models.length > 1;
+    button("use-sample").hidden = sampleClipUrl === null;
+    const isLoading = this.#loadModel();
+    if (this.#parameters.get("source") === "sample") this.#useSample();
+    await isLoading;
+  }
+
+  async #loadModel(): Promise<void> {
+    const model = this.#model;
+    if (model === null) return;
+    this.#loading?.abort();
+    this.#setDetector(null);
+    const loading = new AbortController();
+    this.#loading = loading;
+    this.#setState("loading");
+    this.#stage.hideProblem();
+    this.#stage.showLoading(model.name, 0, 1);
+    try {
+      const threads = Number(this.#parameters.get("threads"));
+      const detector = await createDetector({
+        ...model,
+        ...(threads >= 1 ? { threads } : {}),
+        signal: loading.signal,
+        onProgress: (loaded, total) => this.#stage.showLoading(model.name, loaded, total),
+      });
+      if (loading.signal.aborted) detector.dispose();
+      else this.#setDetector(detector);
+    } catch (error) {
+      if (!loading.signal.aborted) this.#fail(error, () => this.#loadModel());
+    } finally {
+      if (!loading.signal.aborted) this.#stage.hideLoading();
+    }
+  }
+
+  #setDetector(detector: Detector | null): void {
+    this.#detector?.dispose();
+    this.#detector = detector;
+    this.#panel.showModel(detector, this.#model?.name ?? "–");
+    this.#clearResult();
+    if (detector !== null) {
+      this.#setThreshold(detector.manifest.scoreThreshold);
+      this.#setState("ready");
+    }
+    this.#loop.setDetector(detector);
+  }
+
+  #listen(): void {
+    const file = element("file", HTMLInputElement);
+    const cameras = element("cameras", HTMLSelectElement);
+    button("use-camera").addEventListener("click", () => this.#useCamera(cameras.value || null));
+    cameras.addEventListener("change", () => this.#useCamera(cameras.value));
+    button("use-sample").addEventListener("click", () => this.#useSample());
+    button("use-file").addEventListener("click", () => file.click());
+    file.addEventListener("change", () => {
+      const chosen = file.files?.[0];
+      file.value = ""; // so that choosing the same file again is a change
+      if (chosen !== undefined) this.#useFile(chosen);
+    });
+    this.#stage.onDrop((dropped) => this.#useFile(dropped));
+    button("pause").addEventListener("click", () => this.#togglePause());
+    button("stop").addEventListener("click", () => this.#stop());
+    button("snapshot").addEventListener("click", () => this.#saveSnapshot());
+    window.addEventListener("keydown", (event) => {
+      if (event.code !== "Space" || event.target !== document.body) return;
+      event.preventDefault();
+      this.#togglePause();
+    });
+    for (const kind of ["play", "pause", "ended"]) {
+      this.#stage.video.addEventListener(kind, () => this.#showControls());
+    }
+    this.#slider.addEventListener("input", () => this.#applyThreshold());
+    button("threshold-reset").addEventListener("click", () => {
+      if (this.#detector !== null) this.#setThreshold(this.#detector.manifest.scoreThreshold);
+    });
+    element("models", HTMLSelectElement).addEventListener("change", (event) => {
+      const name = (event.target as HTMLSelectElement).value;
+      this.#model = this.#catalogue?.models.find((model) => model.name === name) ?? this.#model;
+      this.#loadModel();
+    });
+    window.addEventListener("pagehide", () => this.#stop());
+  }
+
+  #useCamera(deviceId: string | null): void {
+    this.#use(async () => {
+      const again = () => this.#useCamera(deviceId);
+      const source = await startCamera(this.#stage.video, deviceId, (error) => {
+        this.#stop();
+        this.#fail(error, again);
+      });
+      await this.#showCameras();
+      return source;
+    });
+  }
+
+  #useSample(): void {
+    const url = this.#catalogue?.sampleClipUrl;
+    if (typeof url !== "string") return;
+    this.#use(() => startVideo(this.#stage.video, url, "sample", "the sample clip"));
+  }
+
+  #useFile(file: File): void {
+    const isPhoto = file.type.startsWith("image/");
+    this.#use(() =>
+      isPhoto
+        ? showPhoto(this.#stage.photo, file)
+        : startVideo(this.#stage.video, URL.createObjectURL(file), "file", file.name),
+    );
+  }
+
+  /** Stop what is shown and start another source. */
+  async #use(open: () => Promise<Source>): Promise<void> {
+    this.#stop();
+    this.#stage.hideProblem();
+    const asked = ++this.#sourcesAsked;
+    try {
+      const source = await open();
+      if (asked !== this.#sourcesAsked) {
+        source.close();
+        return;
+      }
+      this.#source = source;
+      this.#stage.show(source.takePhoto === null ? "video" : "photo");
+      this.#loop.setSource(source);
+      this.#showControls();
+    } catch (error) {
+      if (asked === this.#sourcesAsked) this.#fail(error, () => this.#use(open));
+    }
+  }
+
+  #stop(): void {
+    this.#sourcesAsked++;
+    this.#loop.setSource(null);
+    this.#source?.close();
+    this.#source = null;
+    this.#stage.show("empty");
+    this.#clearResult();
+    this.#showControls();
+  }
+
+  #togglePause(): void {
+    const { video } = this.#stage;
+    if (this.#source === null || this.#source.takePhoto !== null) return;
+    if (video.paused) video.play().catch((error: unknown) => this.#fail(error, () => undefined));
+    else video.pause();
+  }
+
+  async #showCameras(): Promise<void> {
+    const cameras = await listCameras();
+    const select = element("cameras", HTMLSelectElement);
+    const track = (this.#stage.video.srcObject as MediaStream | null)?.getVideoTracks()[0];
+    select.replaceChildren(...cameras.map(({ deviceId, label }) => new Option(label, deviceId)));
+    select.value = track?.getSettings().deviceId ?? "";
+    element("camera-choice", HTMLLabelElement).hidden = cameras.length < 2;
+  }
+
+  #showControls(): void {
+    const kind = this.#source?.kind ?? null;
+    const isPlaying = kind !== null && kind !== "photo";
+    const isPaused = isPlaying && this.#stage.video.paused;
+    button("pause").disabled = !isPlaying;
+    button("stop").disabled = kind === null;
+    button("pause").ariaLabel = isPaused ? "Continue" : "Pause";
+    setIcon(button("pause"), isPaused ? "play" : "pause");
+    const pressed = { "use-camera": "camera", "use-sample": "sample" };
+    for (const [id, own] of Object.entries(pressed)) button(id).ariaPressed = String(kind === own);
+    button("use-file").ariaPressed = String(kind === "file" || kind === "photo");
+    this.#showStatus();
+  }
+
+  #showStatus(): void {
+    const isLive = this.#state === "ready" && this.#source !== null;
+    const isStill = this.#source?.kind === "photo";
+    if (this.#state === "failed") this.#stage.showStatus("problem");
+    else if (this.#state === "loading") this.#stage.showStatus("loading");
+    else if (!isLive || isStill) this.#stage.showStatus("ready");
+    else this.#stage.showStatus(this.#stage.video.paused ? "paused" : "live");
+  }
+
+  #setState(state: LiveStats["state"]): void {
+    this.#state = state;
+    this.#showStatus();
+  }
+
+  #setThreshold(threshold: number): void {
+    this.#slider.value = String(Math.round(threshold * 100));
+    this.#applyThreshold();
+  }
+
+  /** The slider's value, or exactly the model's own where the slider stands on it. */
+  #threshold(): number {
+    const chosen = Number(this.#slider.value) / 100;
+    const own = this.#detector?.manifest.scoreThreshold;
+    return own !== undefined && Math.abs(own - chosen) <= 0.005 ? own : chosen;
+  }
+
+  #applyThreshold(): void {
+    setText(element("threshold-shown", HTMLOutputElement), `${this.#slider.value} %`);
+    this.#slider.style.setProperty("--filled", `${this.#slider.value}%`);
+    const own = this.#detector?.manifest.scoreThreshold;
+    button("threshold-reset").hidden = own === undefined || this.#threshold() === own;
+    if (this.#unfiltered !== null) this.#showResult(this.#unfiltered);
+    this.#refreshPanel();
+  }
+
+  #showResult(result: DetectionResult): void {
+    this.#unfiltered = result;
+    const threshold = Math.fround(Math.max(LEAST_THRESHOLD, this.#threshold()));
+    const detections = result.detections.filter(({ score }) => score >= threshold);
+    this.#shown = { ...result, detections };
+    this.#overlay.show(this.#shown);
+    button("snapshot").disabled = false;
+  }
+
+  #clearResult(): void {
+    this.#unfiltered = null;
+    this.#shown = null;
+    this.#overlay.show(null);
+    button("snapshot").disabled = true;
+    this.#refreshPanel();
+  }
+
+  #refreshPanel(): void {
+    const isPhoto = this.#source?.kind === "photo";
+    const figures = this.#loop.figures();
+    this.#panel.showFigures(isPhoto ? { ...figures, framesPerSecond: null } : figures);
+    this.#panel.showDetections(this.#shown?.detections ?? [], performance.now());
+  }
+
+  #saveSnapshot(): void {
+    const drawing: Drawing | null = this.#shown;
+    if (drawing === null) return;
+    const isPhoto = this.#source?.kind === "photo";
+    saveSnapshot(isPhoto ? this.#stage.photo : this.#stage.video, drawing);
+  }
+
+  #fail(error: unknown, retry: () => void): void {
+    if (this.#detector === null) this.#setState("failed");
+    this.#stage.showProblem(error, retry);
+  }
+}

@@ -1,0 +1,107 @@
+/** The figures and lists beside the picture. Shows what it is given, knows no detector. */
+import { classColor, type Detection, type Detector } from "@sightline/web";
+import { element, setText } from "./elements";
+
+/** Running figures in milliseconds and frames per second; null while there is none. */
+export interface Figures {
+  readonly framesPerSecond: number | null;
+  readonly latencyMs: number | null;
+  readonly inferenceMs: number | null;
+}
+
+/** How often a screen reader may be told what is seen. */
+const ANNOUNCE_EVERY_MS = 4000;
+
+export class Panel {
+  readonly #found = element("found", HTMLUListElement);
+  readonly #count = element("count", HTMLOutputElement);
+  readonly #announcement = element("announcement", HTMLParagraphElement);
+  readonly #fps = element("fps", HTMLElement);
+  readonly #latency = element("latency", HTMLElement);
+  readonly #inference = element("inference", HTMLElement);
+  readonly #threads = element("threads", HTMLElement);
+  #announcedAt = Number.NEGATIVE_INFINITY;
+
+  showFigures(figures: Figures): void {
+    showFigure(this.#fps, figures.framesPerSecond, 1);
+    showFigure(this.#latency, figures.latencyMs, 0);
+    showFigure(this.#inference, figures.inferenceMs, 0);
+  }
+
+  showModel(detector: Detector | null, name: string): void {
+    setText(element("model-name", HTMLParagraphElement), name);
+    const facts = element("model-facts", HTMLParagraphElement);
+    const threads = detector?.backend.threads ?? null;
+    showFigure(this.#threads, threads, 0);
+    this.#threads.dataset.unit = threads === null || threads === 1 ? "thread" : "threads";
+    if (detector === null) {
+      setText(facts, "–");
+      return;
+    }
+    const { labels, width, height, graph } = detector.manifest;
+    const kinds = labels.length === 1 ? `finds ${labels[0]}` : `${labels.length} kinds of objects`;
+    setText(facts, `${kinds} · ${width} × ${height} px · ${(graph.size / 1e6).toFixed(1)} MB`);
+  }
+
+  /** One line a class, in the order of its best score. */
+  showDetections(detections: readonly Detection[], now: number): void {
+    setText(this.#count, String(detections.length));
+    const groups = groupByClass(detections);
+    groups.forEach((group, index) => {
+      const line = this.#found.children[index] ?? this.#found.appendChild(makeLine());
+      fillLine(line, group);
+    });
+    while (this.#found.children.length > groups.length) this.#found.lastElementChild?.remove();
+    this.#announce(groups, now);
+  }
+
+  #announce(groups: readonly ClassGroup[], now: number): void {
+    const text =
+      groups.map(({ label, count }) => `${count} ${label}`).join(", ") || "Nothing found";
+    if (now - this.#announcedAt < ANNOUNCE_EVERY_MS) return;
+    this.#announcedAt = now;
+    setText(this.#announcement, text);
+  }
+}
+
+interface ClassGroup {
+  readonly label: string;
+  readonly labelId: number;
+  readonly bestScore: number;
+  readonly count: number;
+}
+
+/** Classes with how often each was found, best score first. */
+export function groupByClass(detections: readonly Detection[]): readonly ClassGroup[] {
+  const groups = new Map<number, ClassGroup>();
+  for (const { label, labelId, score } of detections) {
+    const group = groups.get(labelId) ?? { label, labelId, bestScore: score, count: 0 };
+    const bestScore = Math.max(group.bestScore, score);
+    groups.set(labelId, { ...group, bestScore, count: group.count + 1 });
+  }
+  return [...groups.values()].sort((a, b) => b.bestScore - a.bestScore);
+}
+
+function showFigure(target: HTMLElement, value: number | null, digits: number): void {
+  setText(target, value === null ? "–" : value.toFixed(digits));
+  target.classList.toggle("none", value === null);
+}
+
+function makeLine(): HTMLLIElement {
+  const line = document.createElement("li");
+  for (const name of ["swatch", "label", "times", "score"]) {
+    const part = document.createElement("span");
+    part.className = name;
+    line.append(part);
+  }
+  return line;
+}
+
+function fillLine(line: Element, group: ClassGroup): void {
+  const [swatch, label, times, score] = line.children as unknown as HTMLElement[];
+  if (!swatch || !label || !times || !score) return;
+  swatch.style.backgroundColor = `rgb(${classColor(group.labelId).join(" ")})`;
+  setText(label, group.label);
+  setText(times, group.count > 1 ? `× ${group.count}` : "");
+  setText(score, `${Math.round(group.bestScore * 100)} %`);
+}
