@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from sightline.models.deimv2.network import DeimV2
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -26,6 +33,30 @@ def shared() -> Path:
 def contracts() -> Path:
     """The schemas and golden vectors that Python and TypeScript share."""
     return REPO / "contracts"
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: as fast for these sizes, and steady on a machine that works."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def coco_network(shared: Path, one_thread: None) -> Callable[[str], DeimV2]:
+    """The network of a size ("atto" or "femto") with COCO weights, each time a new one."""
+    from sightline.models.weights import build_model, read_weights
+
+    @cache
+    def load(size: str) -> DeimV2:
+        weights = shared / "models" / f"deimv2-{size}-coco.safetensors"
+        return build_model(size, 80, read_weights(weights)).eval()
+
+    return lambda size: copy.deepcopy(load(size))
 
 
 @pytest.fixture(scope="session")
