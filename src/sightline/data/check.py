@@ -60,6 +60,8 @@ HINTS: Mapping[str, str] = {
     "image-unknown": "add the image, or correct the annotation's image_id",
     "image-unreadable": "fetch the file again, or save it anew with an image editor",
     "json-damaged": "export or copy the file again",
+    "lost-area": "keep the data set as COCO if this matters",
+    "lost-crowd": "keep the data set as COCO if this matters",
     "no-boxes": "label some objects first, with LabelImg for instance",
     "not-voc": "nothing needs doing, unless it was meant to be an annotation",
     "size-differs": "check that the annotation belongs to this image, and to this size of it",

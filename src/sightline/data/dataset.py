@@ -180,7 +180,7 @@ class Dataset:
             )
         if not any(len(record.label_ids) for record in dataset.records):
             raise DatasetEmpty(
-                f"{where} has no box in any of its {len(dataset)} images; label some first, with "
+                f"{where} has no box in its {len(dataset)} image(s); label some first, with "
                 "LabelImg for instance"
             )
 
@@ -243,7 +243,7 @@ def _recognise(path: Path) -> Contents:
 
 def _what_was_looked_for(path: Path, listing: Listing, answers: list[Contents | str]) -> str:
     looked = "; ".join(str(answer) for answer in answers)
-    count = f"{len(listing.images)} images and {len(listing.annotations)} other files"
+    count = f"image files: {len(listing.images)}, other files: {len(listing.annotations)}"
     return f"{path} is no data set that is known here ({count}). Looked for {looked}"
 
 

@@ -89,7 +89,8 @@ def list_files(path: Path) -> Listing:
     files = _walk(base)
     chosen = files if given.is_dir() else [given.name]
     images = [file for file in files if _is_image(file)]
-    if not images and base.name.lower() in _ANNOTATION_FOLDERS:
+    # Beside a file in such a folder may lie masks, which are not its images.
+    if base.name.lower() in _ANNOTATION_FOLDERS and (not images or not given.is_dir()):
         chosen = [f"{base.name}/{file}" for file in chosen]
         base = base.parent
         files = _walk(base)

@@ -1,0 +1,193 @@
+"""COCO: real layouts, Roboflow's group category, and every malformed entry reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pycocotools.coco import COCO
+
+from sightline.data.dataset import Dataset
+from sightline.errors import DatasetUnrecognised
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def make_coco(tmp_path: Path, write_photo: Make) -> Make:
+    """(annotations, images=..., categories=...) gives a folder with a.jpg and b.jpg, 40x30."""
+
+    def make(annotations: list[Any], **more: list[Any]) -> Path:
+        for seed, name in enumerate(("a", "b")):
+            write_photo(tmp_path / "set/images" / f"{name}.jpg", seed=seed)
+        document = {
+            "images": [
+                {"id": 1, "file_name": "a.jpg", "width": 40, "height": 30},
+                {"id": 2, "file_name": "b.jpg", "width": 40, "height": 30},
+            ],
+            "categories": [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}],
+            "annotations": annotations,
+            **more,
+        }
+        path = tmp_path / "set/instances.json"
+        path.write_text(json.dumps(document))
+        return tmp_path / "set"
+
+    return make
+
+
+def entry(**more: object) -> dict[str, object]:
+    return {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 20], **more}
+
+
+def test_boxes_classes_crowds_areas_and_negatives(make_coco: Make) -> None:
+    dataset = Dataset.load(
+        make_coco([entry(area=150.5, iscrowd=1), entry(category_id=7, bbox=[0.5, 0, 3, 4])])
+    )
+    assert dataset.classes == ("cat", "dog")  # by id
+    record, empty = dataset.records
+    assert record.boxes_xyxy.tolist() == [[1, 2, 11, 22], [0.5, 0, 3.5, 4]]
+    assert record.label_ids.tolist() == [0, 1]
+    assert record.is_crowd.tolist() == [True, False]
+    assert record.area.tolist() == [150.5, 12]
+    assert empty.boxes_xyxy.shape == (0, 4)
+    assert dataset.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "code"),
+    [
+        (entry(image_id=9), "image-unknown"),
+        (entry(image_id=None), "image-unknown"),
+        (entry(category_id=4), "category-unknown"),
+        (entry(category_id="3"), "category-unknown"),
+        (entry(bbox=[1, 2, 3]), "box-missing"),
+        (entry(bbox=None), "box-missing"),
+        (entry(bbox=["1", 2, 3, 4]), "box-not-finite"),
+        (entry(bbox=[1, 2, 10**400, 4]), "box-not-finite"),
+        (entry(bbox=[1, 2, 0, 4]), "box-empty"),
+        (entry(bbox=[-4, 2, 9, 4]), "box-cut"),
+        (entry(bbox=[5, 5, -3, -3]), "box-inverted"),
+        ("text", "image-unknown"),
+    ],
+)
+def test_a_faulty_annotation_is_reported_and_the_rest_is_kept(
+    make_coco: Make, annotation: object, code: str
+) -> None:
+    good = entry(image_id=2, category_id=7)
+    dataset = Dataset.load(make_coco([annotation, good], categories=CATEGORIES))
+    assert code in [problem.code for problem in dataset.problems]
+    assert dataset.box_counts["dog"] == 1
+
+
+CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
+
+
+@pytest.mark.parametrize(
+    ("key", "entries", "code"),
+    [
+        (
+            "images",
+            [{"id": 1, "file_name": "a.jpg"}, {"id": 1, "file_name": "b.jpg"}],
+            "id-repeated",
+        ),
+        ("images", [{"id": 1, "file_name": "a.jpg"}, {"id": 2}], "image-damaged"),
+        (
+            "images",
+            [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "c.jpg"}],
+            "image-missing",
+        ),
+        ("images", [{"id": 1, "file_name": "../../a.jpg"}], "filename-outside"),
+        (
+            "images",
+            [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "images/a.jpg"}],
+            "image-claimed-twice",
+        ),
+        ("categories", [*CATEGORIES, {"id": 3, "name": "cow"}], "id-repeated"),
+        ("categories", [*CATEGORIES, {"id": 4, "name": "cat"}], "category-repeated"),
+        ("categories", [*CATEGORIES, {"id": 4, "name": " "}], "category-damaged"),
+        ("categories", [*CATEGORIES, 5], "category-damaged"),
+        ("categories", [*CATEGORIES, {"id": 4, "name": "cow"}], "class-unused"),
+    ],
+)
+def test_faulty_images_and_categories(
+    make_coco: Make, key: str, entries: list[Any], code: str
+) -> None:
+    dataset = Dataset.load(make_coco([entry()], **{key: entries}))
+    assert code in [problem.code for problem in dataset.problems]
+    assert dataset.box_counts["cat"] == 1
+
+
+def test_a_category_that_groups_others_is_a_class_only_with_boxes(make_coco: Make) -> None:
+    categories = [
+        {"id": 0, "name": "animals", "supercategory": "none"},
+        {"id": 3, "name": "cat", "supercategory": "animals"},
+    ]
+    dataset = Dataset.load(make_coco([entry()], categories=categories))
+    assert dataset.classes == ("cat",)
+    dataset = Dataset.load(make_coco([entry(), entry(category_id=0)], categories=categories))
+    assert dataset.classes == ("animals", "cat")
+
+
+def test_damaged_json_has_its_line(make_coco: Make, tmp_path: Path) -> None:
+    root = make_coco([entry()])
+    text = (root / "instances.json").read_text()
+    (root / "instances.json").write_text("\n\n" + text[:-5])
+    with pytest.raises(DatasetUnrecognised, match=r"instances\.json: no readable JSON: .* line 3"):
+        Dataset.load(root)
+    (root / "instances_train.json").write_text(text)
+    problem = Dataset.load(root).problems[0]
+    assert (problem.code, problem.file, problem.line) == ("json-damaged", "instances.json", 3)
+
+
+@pytest.mark.parametrize(
+    "layout", ["coco_dataset/coco", "coco_dataset/mmdet_coco", "roboflow_dataset/coco"]
+)
+def test_layouts_of_other_tools(shared: Path, layout: str) -> None:
+    dataset = Dataset.load(shared / "data/formats/datumaro/tests/assets" / layout)
+    assert list(dataset.splits) == ["train", "val"]
+    assert all(dataset.splits.values())
+
+
+def test_one_split_file_of_several(shared: Path) -> None:
+    folder = shared / "data/formats/datumaro/tests/assets/coco_dataset/coco"
+    dataset = Dataset.load(folder / "annotations/instances_train.json")
+    assert list(dataset.splits) == ["train"]
+    assert dataset.names == ("images/train/a.jpg",)
+
+
+def test_an_image_that_both_splits_list(make_coco: Make) -> None:
+    root = make_coco([entry()])
+    text = (root / "instances.json").read_text()
+    for split in ("train", "val"):
+        (root / f"instances_{split}.json").write_text(text)
+    (root / "instances.json").unlink()
+    dataset = Dataset.load(root)
+    assert dataset.splits == {"train": (0, 1), "val": (0, 1)}
+    assert [p.code for p in dataset.problems if p.severity == "error"] == ["split-overlap"] * 2
+
+
+def test_pycocotools_reads_what_is_written(shared: Path, tmp_path: Path) -> None:
+    dataset = Dataset.load(shared / "data/coco_val100")
+    assert dataset.save(tmp_path / "out", "coco") == ()
+    written = COCO(str(tmp_path / "out/annotations/instances_val.json"))
+    source = COCO(str(shared / "data/coco_val100/instances_val100.json"))
+    names = {cat["id"]: cat["name"] for cat in written.loadCats(written.getCatIds())}
+
+    def boxes(coco: COCO, names: dict[int, str]) -> list[tuple[object, ...]]:
+        return sorted(
+            (
+                coco.imgs[a["image_id"]]["file_name"],
+                names[a["category_id"]],
+                *a["bbox"],
+                a["iscrowd"],
+                a["area"],
+            )
+            for a in coco.anns.values()
+        )
+
+    own = {cat["id"]: cat["name"] for cat in source.loadCats(source.getCatIds())}
+    assert boxes(written, names) == boxes(source, own)
