@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
@@ -116,6 +116,7 @@ async def _feed(parts: list[bytes], limit: int, announce: bool) -> int | None:
     return None if refused else read
 
 
+@settings(deadline=None)  # each example starts an event loop
 @given(st.lists(st.binary(max_size=40), max_size=10), st.integers(0, 120), st.booleans())
 def test_refused_exactly_when_larger_than_the_limit(
     parts: list[bytes], limit: int, announce: bool
