@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,7 +63,8 @@ class Hub:
         handler.send_header("Content-Type", self.content_type)
         handler.send_header("Content-Length", str(self.announced or len(body)))
         handler.end_headers()
-        handler.wfile.write(body[: self.cut_after.pop(0)] if self.cut_after else body)
+        with suppress(ConnectionError):  # the client hangs up where it refuses
+            handler.wfile.write(body[: self.cut_after.pop(0)] if self.cut_after else body)
 
 
 @contextmanager
