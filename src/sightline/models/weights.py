@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sightline.errors import BundleDamaged, ModelNotFound
 from sightline.models.deimv2.network import DeimV2
+from sightline.models.safetensors_header import read_header
 
 
 def build_model(
@@ -46,12 +47,17 @@ def build_model(
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, half precision widened to float32."""
+    """Tensors of a safetensors file, half precision widened to float32.
+
+    Tied tensors that the file stores once, as Hugging Face's writer does, come under each name.
+    """
     try:
         state = load_file(path)
+        for name, kept in read_header(path).aliases.items():
+            state.setdefault(name, state[kept])
     except FileNotFoundError as error:
         raise ModelNotFound(f"no weights at {path}") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise BundleDamaged(f"{path} is no readable safetensors file: {error}") from error
     return {
         key: value.float() if value.dtype in (torch.float16, torch.bfloat16) else value

@@ -1,0 +1,59 @@
+"""The documents do not drift from the program."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from sightline.cli.main import COMMANDS, main
+from sightline.train.config import TrainConfig
+
+REPO = Path(__file__).resolve().parent.parent
+README = (REPO / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    shown = set(re.findall(r"^\| `sightline (\w+)", README, re.MULTILINE))
+    assert shown == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    help_text = capsys.readouterr().out
+    assert "example" in help_text.lower()
+    assert f"sightline {command}" in help_text
+
+
+def test_every_setting_of_training_stands_in_its_document() -> None:
+    text = (REPO / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `--([\w-]+)` \| ([^|]+?) \|", text, re.MULTILINE))
+    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(TrainConfig)}
+    assert set(rows) == set(fields)
+    for name, field in fields.items():
+        if field.default is not None:
+            assert rows[name] == str(field.default), name
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in [REPO / "README.md", *(REPO / "docs").rglob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", text):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_flags_are_the_config_and_nothing_twice() -> None:
+    from sightline.cli.options import add_config_flags
+
+    parser = argparse.ArgumentParser()
+    add_config_flags(parser, TrainConfig)
+    flags = {a.dest for a in parser._actions} - {"help"}
+    assert flags == {field.name for field in dataclasses.fields(TrainConfig)}
