@@ -186,10 +186,10 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """sha256 (hex) over classes, image names and sizes, boxes; the same wherever it lies."""
-        digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogatepass"))
         for name, record in sorted(zip(self.names, self.records, strict=True), key=lambda e: e[0]):
             head = f"\n{name}\0{record.width}x{record.height}\0{len(record.label_ids)}\0"
-            digest.update(head.encode("utf-8", "surrogateescape"))
+            digest.update(head.encode("utf-8", "surrogatepass"))
             digest.update(np.ascontiguousarray(record.boxes_xyxy, "<f8").tobytes())
             digest.update(np.ascontiguousarray(record.label_ids, "<i8").tobytes())
             digest.update(np.ascontiguousarray(record.is_crowd, np.uint8).tobytes())

@@ -54,7 +54,7 @@ def _make_units(
 
     def key(group: list[int]) -> bytes:
         first = min(names[index] for index in group)
-        return hashlib.sha256(f"{seed}/{first}".encode("utf-8", "surrogateescape")).digest()
+        return hashlib.sha256(f"{seed}/{first}".encode("utf-8", "surrogatepass")).digest()
 
     return sorted(groups, key=key)
 

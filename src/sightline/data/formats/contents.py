@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from sightline.data.formats.listing import Listing
 from sightline.data.records import Problem, Severity
 
+_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -80,8 +81,12 @@ class Reading:
 
 
 def tidy_name(text: str) -> str:
-    """A class name with runs of white space made one blank, none at the ends."""
-    return " ".join(text.split())
+    """A class name with runs of white space made one blank, none at the ends.
+
+    Control characters and halves of surrogate pairs, which no terminal and no UTF-8 file can
+    show, become U+FFFD.
+    """
+    return _UNSHOWABLE.sub("\ufffd", " ".join(text.split()))
 
 
 def split_named_in(text: str) -> str | None:

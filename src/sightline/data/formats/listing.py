@@ -86,6 +86,8 @@ def list_files(path: Path) -> Listing:
     """
     given = Path(os.path.abspath(path))
     base = given if given.is_dir() else given.parent
+    if given.is_file() and given.suffix.lower() not in (".json", ".xml"):
+        return Listing(base, (given.name,), ())  # no need to walk all that lies around it
     files = _walk(base)
     chosen = files if given.is_dir() else [given.name]
     images = [file for file in files if _is_image(file)]
