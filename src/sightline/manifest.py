@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,7 +108,7 @@ def read_manifest(bundle: Path) -> Manifest:
         raise BundleDamaged(f"{path} cannot be read: {error}") from error
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: syntax, or a number too long
         raise BundleDamaged(f"{path} is not valid JSON ({error}); make the bundle again") from error
     return _parse(value, path)
 
@@ -177,10 +176,8 @@ class _Fields:
         found = self.value.get(key, default)
         if found is ...:
             raise self.wrong(key, "missing")
-        is_number = isinstance(found, int | float) and not isinstance(found, bool)
-        if kind is float and is_number and math.isfinite(found):
-            return float(found)
-        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
+        accepted = (int, float) if kind is float else kind
+        if not isinstance(found, accepted) or (kind is not bool and isinstance(found, bool)):
             raise self.wrong(key, f"{kind.__name__} expected, found {found!r:.60}")
         return found
 
@@ -193,8 +190,8 @@ class _Fields:
     def fraction(self, key: str) -> float:
         found: float = self.get(key, float)
         if not 0 <= found <= 1:
-            raise self.wrong(key, f"a number in 0..1 expected, found {found}")
-        return found
+            raise self.wrong(key, f"a number in 0..1 expected, found {found!r:.60}")
+        return float(found)
 
     def one_of(self, key: str, *allowed: str) -> str:
         found: str = self.get(key, str)
