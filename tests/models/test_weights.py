@@ -80,6 +80,20 @@ def test_tied_heads_may_stand_under_their_first_name_alone(network: DeimV2) -> N
     )
 
 
+def test_weights_without_their_1x1_branches_load(network: DeimV2) -> None:
+    """As a fine-tuned bundle's, which started from a file that had them merged away."""
+    state = {key: value for key, value in network.state_dict().items() if not is_branch(key)}
+    merged = build_model("atto", 3, state, 64)
+    assert merged.state_dict().keys() == state.keys()
+    del state[next(key for key in state if ".bottlenecks." in key)]
+    with pytest.raises(BundleDamaged, match=r"lack 1 tensor.*bottlenecks"):
+        build_model("atto", 3, state, 64)
+
+
+def is_branch(key: str) -> bool:
+    return ".bottlenecks." in key and ".conv2." in key
+
+
 def test_anchors_of_another_input_size_are_computed(network: DeimV2) -> None:
     larger = build_model("atto", 3, network.state_dict(), input_px=96)
     assert larger.input_px == 96

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sightline.errors import BundleDamaged, ModelNotFound
+from sightline.models.deimv2.encoder import RepBlock
 from sightline.models.deimv2.network import DeimV2
 from sightline.models.safetensors_header import read_header
 
@@ -18,8 +19,16 @@ from sightline.models.safetensors_header import read_header
 def build_model(
     size: str, classes: int, state: dict[str, Tensor], input_px: int | None = None
 ) -> DeimV2:
-    """The network of that size with these weights; anchors are recomputed for another input."""
+    """The network of that size with these weights; anchors are recomputed for another input.
+
+    Weights whose 1x1 branches were merged away, as fine-tuning's are, give a network without
+    them. Raises BundleDamaged for a tensor that is missing or of another shape.
+    """
     model = DeimV2(size, classes, input_px)
+    if not any(".bottlenecks." in key and ".conv2." in key for key in state):
+        for module in model.modules():
+            if isinstance(module, RepBlock):
+                module.conv2 = None
     own = model.state_dict()
     given = {}
     for key, value in state.items():
