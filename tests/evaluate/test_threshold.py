@@ -61,12 +61,13 @@ scored_boxes = st.lists(
 
 @given(scored_boxes)
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_no_candidate_is_better(scored: list[tuple[list[float], int]]) -> None:
+def test_no_candidate_is_clearly_better(scored: list[tuple[list[float], int]]) -> None:
     truths = [truth(BOX, FAR)]
     detections = [found(*((box, percent / 100) for box, percent in scored))]
     f1 = f1_scores(truths, detections)
     chosen = best_threshold(truths, detections)
-    assert f1[np.argmin(abs(CANDIDATES - chosen))] == f1.max() or f1.max() == 0
+    at_chosen = f1[np.argmin(abs(CANDIDATES - chosen))]
+    assert at_chosen >= 0.99 * f1.max()  # a hundredth is the tolerance it documents
     assert ((f1 >= 0) & (f1 <= 1)).all()
 
 
@@ -79,3 +80,10 @@ def test_nms_only_where_it_helps() -> None:
     # Two real objects that overlap: suppressing one costs more than it gives.
     assert choose_nms([truth(BOX, near)], [found((BOX, 0.9), (near, 0.85))]) is None
     assert choose_nms([], []) is None
+
+
+def test_a_hair_better_at_the_cliff_is_not_worth_it() -> None:
+    """60 objects at .50, 1 false alarm at .49: F1 .992 from .05 to .49, 1 at .50 alone."""
+    boxes = [[20.0 * i, 0.0, 20.0 * i + 10, 10.0] for i in range(60)]
+    scored = [(box, 0.5) for box in boxes] + [([0.0, 90.0, 9.0, 99.0], 0.49)]
+    assert best_threshold([truth(*boxes)], [found(*scored)]) == 0.27

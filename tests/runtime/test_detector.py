@@ -51,6 +51,18 @@ def test_array_picture_path_and_bytes_are_the_same(tiny_bundle: Path, tmp_path: 
         assert detector(same, threshold=0.0).to_json() == expected
 
 
+@pytest.mark.parametrize(
+    "name", ["17_gray16.png", "19_gray_alpha.png", "21_palette_transparent.png"]
+)
+def test_a_pillow_image_of_any_mode_is_as_its_file(
+    tiny_bundle: Path, shared: Path, name: str
+) -> None:
+    detector = Detector.load(tiny_bundle)
+    path = shared / "data" / "broken" / name
+    with Image.open(path) as image:
+        assert detector(image, threshold=0.0).to_json() == detector(path, threshold=0.0).to_json()
+
+
 def test_boxes_are_of_the_upright_image(tiny_bundle: Path, tmp_path: Path) -> None:
     """Orientation 6: stored rows are columns; stored upper left shows at the upper right."""
     exif = Image.Exif()

@@ -113,7 +113,7 @@ def decode_image(
     """
     with _opened(source, name, max_pixels) as (image, header, shown):
         _load(image, shown)
-        rgb = _flatten(image)
+        rgb = flatten_image(image)
         # Pillow itself turns TIFF upright while loading.
         if header.format != "TIFF" and header.orientation != 1:
             rgb = rgb.transpose(_UPRIGHT[header.orientation])
@@ -152,6 +152,20 @@ def resize_stretch(image: Image.Image, width: int, height: int) -> NDArray[np.ui
     if image.height != height:
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(image, np.uint8)
+
+
+def flatten_image(image: Image.Image) -> Image.Image:
+    """The pixels of an image in memory as 8-bit RGB: alpha over white, 16 bits scaled to 8."""
+    if image.mode in _MODES_16_BIT:
+        # The high byte: what decoders do for 16-bit RGB, so both give the same grey.
+        levels = np.clip(np.asarray(image), 0, 0xFFFF) >> 8
+        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        above = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(above, mask=above.getchannel("A"))
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @contextmanager
@@ -317,17 +331,3 @@ def _load(image: ImageFile.ImageFile, shown: str) -> None:
         )
     if image.mode not in _MODES_8_BIT | _MODES_16_BIT:
         raise ImageUnreadable(f"{shown} has {image.mode} pixels; save it as RGB or grey")
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """8-bit RGB of any mode that `_load` lets through."""
-    if image.mode in _MODES_16_BIT:
-        # The high byte: what decoders do for 16-bit RGB, so both give the same grey.
-        levels = np.clip(np.asarray(image), 0, 0xFFFF) >> 8
-        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        above = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(above, mask=above.getchannel("A"))
-        return white
-    return image if image.mode == "RGB" else image.convert("RGB")

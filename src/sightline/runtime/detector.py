@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sightline.data.images import decode_image, resize_stretch
+from sightline.data.images import decode_image, flatten_image, resize_stretch
 from sightline.detections import Detections
 from sightline.errors import BundleDamaged, UsageError
 from sightline.manifest import GRAPH_NAME, Manifest, read_manifest, verify_files
@@ -143,7 +143,7 @@ class Detector:
 def as_picture(image: ImageLike) -> Image.Image:
     """RGB pixels of whatever a detector takes. Raises ImageError, or UsageError for an array."""
     if isinstance(image, Image.Image):
-        return image if image.mode == "RGB" else image.convert("RGB")
+        return flatten_image(image)
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise UsageError(
