@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -44,10 +45,15 @@ def test_running_a_model_reaches_no_torch(tiny_bundle: object) -> None:
     assert loaded_by(statement) == {"onnxruntime"}
 
 
-def test_every_public_name_is_there() -> None:
-    for name in sightline.__all__:
-        assert getattr(sightline, name) is not None, name
-        assert name in dir(sightline)
+@pytest.mark.parametrize(("name", "module"), sightline._ORIGINS.items())
+def test_every_public_name_is_where_it_is_looked_for(name: str, module: str) -> None:
+    assert callable(getattr(importlib.import_module(module), name))
+    assert callable(getattr(sightline, name))
+
+
+def test_nothing_else_is_public() -> None:
+    assert set(sightline.__all__) == {*sightline._ORIGINS, "__version__", "errors"}
+    assert set(sightline.__all__) <= set(dir(sightline))
     assert sightline.__version__.count(".") >= 2
     assert issubclass(sightline.errors.UsageError, sightline.SightlineError)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

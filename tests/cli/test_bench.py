@@ -38,7 +38,7 @@ def test_table_and_a_graph_beside_it(
     assert main(["bench", str(tiny_bundle), *arguments]) == 0
     out = capsys.readouterr().out
     assert "1 thread\n" in out and "threads" not in out
-    assert "official-atto.onnx: " in out and "ratio of minima 0.0" in out  # ours is tiny
+    assert "official-atto.onnx: " in out and "ratio of minima" in out
 
 
 def test_wrong_use_is_one_line(
