@@ -26,6 +26,9 @@ describe("describeProblem", () => {
   it("makes a sentence of the message", () => {
     expect(problems.describeProblem(new Error("no such thing")).advice).toBe("No such thing.");
     expect(problems.describeProblem(new Error("Try again.")).advice).toBe("Try again.");
+    expect(problems.describeProblem(new Error("a.jpg is damaged")).advice).toBe(
+      "a.jpg is damaged.",
+    );
   });
 });
 

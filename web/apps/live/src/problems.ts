@@ -88,10 +88,13 @@ const TITLES: readonly (readonly [Cause, string])[] = [
 ];
 
 export function describeProblem(error: unknown): Problem {
-  const advice = error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  // A sentence begins with a capital, the name of a file as it is written.
+  const sentence = text.replace(/^[a-z]+(?=\s)/, (word) => word.replace(/^./, toUpperCase));
   const title = TITLES.find(([Cause]) => error instanceof Cause)?.[1] ?? "Something went wrong";
-  return {
-    title,
-    advice: `${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`.replace("..", "."),
-  };
+  return { title, advice: /[.!?]$/.test(sentence) ? sentence : `${sentence}.` };
+}
+
+function toUpperCase(letter: string): string {
+  return letter.toUpperCase();
 }

@@ -13,8 +13,8 @@ export interface Source {
   close(): void;
 }
 
-/** Where Sightline stops everywhere: more pixels are refused (DESIGN: 25 megapixels). */
-const MAX_PIXELS = 25_000_000;
+/** Where Sightline stops everywhere: sightline.data.images.MAX_PIXELS. */
+const MAX_MEGAPIXELS = 25;
 
 /** A camera's pictures in `video`. `onEnded` when it goes away while running. */
 export async function startCamera(
@@ -66,40 +66,56 @@ export async function startVideo(
 
 /** A photo shown in `image`. Raises PhotoUnusable. */
 export async function showPhoto(image: HTMLImageElement, file: File): Promise<Source> {
-  const takePhoto = async (): Promise<ImageBitmap> => {
-    try {
-      // Upright, and the pixels as stored, as Python reads them: no colour profile applied.
-      return await createImageBitmap(file, {
-        imageOrientation: "from-image",
-        colorSpaceConversion: "none",
-        premultiplyAlpha: "none",
-      });
-    } catch {
-      throw new PhotoUnusable(
-        `${file.name} is damaged, or of a kind that this browser cannot show`,
-      );
-    }
+  const url = URL.createObjectURL(file);
+  const close = () => {
+    image.removeAttribute("src");
+    URL.revokeObjectURL(url);
   };
-  const probe = await takePhoto();
-  const pixels = probe.width * probe.height;
-  probe.close();
-  if (pixels > MAX_PIXELS) {
+  try {
+    await checkSize(url, file.name);
+    const takePhoto = () => decodePhoto(file);
+    (await takePhoto()).close();
+    image.src = url;
+    await image.decode();
+    return { kind: "photo", takePhoto, close };
+  } catch (error) {
+    close();
+    throw error instanceof PhotoUnusable ? error : damaged(file.name);
+  }
+}
+
+/** Refuses by the header, before any pixel is decoded. */
+async function checkSize(url: string, name: string): Promise<void> {
+  const probe = new Image();
+  await new Promise<void>((resolve, reject) => {
+    probe.onload = () => resolve();
+    probe.onerror = () => reject(damaged(name));
+    probe.src = url;
+  });
+  const megapixels = (probe.naturalWidth * probe.naturalHeight) / 1e6;
+  if (megapixels > MAX_MEGAPIXELS) {
     throw new PhotoUnusable(
-      `${file.name} has ${(pixels / 1e6).toFixed(1)} megapixels, at most 25 are taken; ` +
+      `${name} has ${megapixels.toFixed(1)} megapixels, at most ${MAX_MEGAPIXELS} are taken; ` +
         "make it smaller first",
     );
   }
-  const url = URL.createObjectURL(file);
-  image.src = url;
-  await image.decode();
-  return {
-    kind: "photo",
-    takePhoto,
-    close: () => {
-      image.removeAttribute("src");
-      URL.revokeObjectURL(url);
-    },
-  };
+}
+
+async function decodePhoto(file: File): Promise<ImageBitmap> {
+  try {
+    // Upright, and the pixels as stored, as Python reads them: no colour profile applied.
+    return await createImageBitmap(file, {
+      imageOrientation: "from-image",
+      colorSpaceConversion: "none",
+      premultiplyAlpha: "none",
+    });
+  } catch {
+    throw damaged(file.name);
+  }
+}
+
+function damaged(name: string): PhotoUnusable {
+  return new PhotoUnusable(`${name} is damaged, or of a kind that this browser cannot show`);
 }
 
 async function play(video: HTMLVideoElement, name: string): Promise<void> {

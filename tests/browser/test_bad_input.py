@@ -1,0 +1,169 @@
+"""What can go wrong says what went wrong, and the page recovers where it can."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Playwright, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.conftest import LivePage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MANIFEST = "**/manifest.json"
+GRAPH = "**/model.onnx"
+
+
+def answer_truncated(route: Route) -> None:
+    body = route.fetch().body()
+    route.fulfill(body=body[: len(body) // 2], content_type="application/octet-stream")
+
+
+def answer_changed(route: Route) -> None:
+    body = bytearray(route.fetch().body())
+    body[len(body) // 2] ^= 1
+    route.fulfill(body=bytes(body), content_type="application/octet-stream")
+
+
+def answer_of_a_later_version(route: Route) -> None:
+    route.fulfill(json={**json.loads(route.fetch().body()), "format_version": 99})
+
+
+@pytest.mark.parametrize(
+    ("files", "answer", "title"),
+    [
+        (GRAPH, lambda route: route.fulfill(status=404), "The model is not there"),
+        (GRAPH, answer_truncated, "The model did not arrive whole"),
+        (GRAPH, answer_changed, "The model is not the one it should be"),
+        (GRAPH, lambda route: route.abort(), "The model cannot be loaded"),
+        (MANIFEST, answer_of_a_later_version, "The model is newer than this page"),
+        (MANIFEST, lambda route: route.fulfill(body="<html>"), "The model cannot be used"),
+        ("**/v1/models", lambda route: route.abort(), "The server does not answer"),
+        ("**/v1/models", lambda route: route.fulfill(json={"models": []}), "offers no model"),
+    ],
+)
+def test_a_model_that_does_not_come_is_named_and_can_be_tried_again(
+    live: Callable[..., LivePage], files: str, answer: Callable[[Route], None], title: str
+) -> None:
+    page = live()
+    page.page.route(files, answer)
+    page.open()
+    assert title in page.problem()
+    assert page.page.evaluate("window.sightline.stats.state") == "failed"
+    assert page.page.inner_text("#status-text") == "Problem"
+    page.page.unroute(files)
+    page.page.click("#problem-retry")
+    page.until_ready()
+    assert page.page.is_hidden("#problem")
+    assert page.errors == []
+
+
+def test_a_refused_camera_is_explained(
+    playwright: Playwright,
+    chromium_path: str,
+    browser_flags: tuple[str, ...],
+    page_in: Callable[..., LivePage],
+) -> None:
+    flags = [*browser_flags, "--use-fake-device-for-media-stream"]
+    launched = playwright.chromium.launch(
+        executable_path=chromium_path, args=[*flags, "--use-fake-ui-for-media-stream=deny"]
+    )
+    try:
+        page = page_in(launched).open()
+        page.page.click("#use-camera")
+        assert "The camera was not allowed" in page.problem()
+        assert page.page.evaluate("window.sightline.stats.source") == "none"
+    finally:
+        launched.close()
+
+
+def test_a_machine_without_camera_is_told_so(
+    playwright: Playwright,
+    chromium_path: str,
+    browser_flags: tuple[str, ...],
+    page_in: Callable[..., LivePage],
+) -> None:
+    if any(Path("/dev").glob("video*")):
+        pytest.skip("this machine has a camera")
+    flags = [*browser_flags, "--use-fake-ui-for-media-stream"]
+    launched = playwright.chromium.launch(executable_path=chromium_path, args=flags)
+    try:
+        page = page_in(launched).open().until_ready()
+        page.page.click("#use-camera")
+        assert "No camera was found" in page.problem()
+        # Another source serves at once.
+        page.page.click("#use-sample")
+        page.until_found()
+        assert page.page.is_hidden("#problem")
+    finally:
+        launched.close()
+
+
+def test_an_unplugged_camera_is_noticed(live: Callable[..., LivePage]) -> None:
+    page = live(permissions=["camera"]).open().until_ready()
+    page.page.click("#use-camera")
+    page.until("window.sightline.stats.framesDetected >= 1")
+    # Chromium's fake camera cannot be unplugged: the event is what a browser sends then.
+    page.page.evaluate(
+        "document.querySelector('#video').srcObject.getTracks()[0]"
+        ".dispatchEvent(new Event('ended'))"
+    )
+    assert "The camera went away" in page.problem()
+    page.page.click("#problem-retry")
+    page.until("window.sightline.stats.framesDetected >= 1")
+
+
+def test_files_that_are_no_photos_are_refused_and_the_next_one_works(
+    live: Callable[..., LivePage], shared: Path
+) -> None:
+    page = live().open().until_ready()
+    broken = shared / "data" / "broken"
+    for name in (
+        "02_truncated_half.jpg",
+        "03_truncated_last20.jpg",
+        "06_zero_bytes.jpg",
+        "07_text.jpg",
+        "09_bomb_30000x30000_1bit.png",
+        "11_huge_dims.png",
+        "29_svg.svg",
+        "30_riff_truncated.webp",
+    ):
+        page.page.evaluate("document.querySelector('#problem').hidden = true")
+        page.choose_file(broken / name)
+        problem = page.problem()
+        assert "This photo cannot be used" in problem and name in problem
+        assert page.detections() == []
+    page.choose_file(broken / "01_ok.jpg")
+    page.until("window.sightline.lastResult !== null")
+    assert page.page.is_hidden("#problem")
+    assert page.errors == []
+
+
+def test_a_video_that_is_none_is_refused(live: Callable[..., LivePage], tmp_path: Path) -> None:
+    page = live().open().until_ready()
+    fake = tmp_path / "holiday.mp4"
+    fake.write_bytes(b"not a video" * 100)
+    page.choose_file(fake)
+    problem = page.problem()
+    assert "This video cannot be played" in problem and "holiday.mp4" in problem
+
+
+def test_a_worker_that_dies_is_reported_and_replaced(live: Callable[..., LivePage]) -> None:
+    page = live()
+    page.page.add_init_script(
+        "window.workers = []; const Plain = Worker;"
+        "window.Worker = class extends Plain {"
+        "  constructor(...all) { super(...all); window.workers.push(this); } };"
+    )
+    page.open("?source=sample").until_ready().until_found()
+    page.page.evaluate("window.workers.at(-1).dispatchEvent(new ErrorEvent('error'))")
+    assert "The detector stopped" in page.problem()
+    page.page.click("#problem-retry")
+    page.until_ready()
+    page.until_found()
