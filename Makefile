@@ -7,9 +7,6 @@ WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 STATIC := src/sightline/server/static/index.html
 export SIGHTLINE_SHARED ?= ../shared
 export SIGHTLINE_MODELS ?= $(wildcard $(SIGHTLINE_SHARED)/models)
-# Threads that spin while they wait make two busy cores slower (docs/lab-log.md).
-export OMP_WAIT_POLICY ?= PASSIVE
-export GOMP_SPINCOUNT ?= 0
 
 .PHONY: quickstart test check lint web browser lock bench clean
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "data": "inspect data sets",
     "train": "photos to a detector: fine-tune on your own objects",
     "evaluate": "the 12 COCO numbers of a model on a data set",
+    "export": "a model as an artefact that was proven in its runtime",
     "predict": "detect in images, folders, videos and cameras",
     "serve": "the live page and the HTTP service",
     "models": "the models that have a name; pull their weights",

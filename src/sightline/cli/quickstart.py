@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from sightline.cli.options import add_config_flags, config_values
+from sightline.cli.threads import let_threads_sleep
 
 EXAMPLES = """examples:
   sightline quickstart               draw, train, evaluate, open the live page
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from sightline.config import make_config
     from sightline.workflow.quickstart import QuickstartConfig, quickstart
 
+    let_threads_sleep()
     config = make_config(QuickstartConfig, config_values(args, QuickstartConfig))
     made = quickstart(Path(args.folder), config, lambda line: print(line, file=sys.stderr))
     metrics = made.metrics
@@ -42,8 +44,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"see it live: sightline serve {made.run} --sample-clip {made.clip}")
         return 0
     print("4/4 the live page, with the sample clip", file=sys.stderr)
+    from sightline.cli.serve import announce
     from sightline.server.config import ServeConfig
     from sightline.server.run import serve
 
-    serve([str(made.run)], ServeConfig(port=args.port, sample_clip=str(made.clip)))
+    settings = ServeConfig(port=args.port, sample_clip=str(made.clip), open_browser=True)
+    serve([str(made.run)], settings, ready=lambda endpoint: announce(endpoint, settings))
     return 0

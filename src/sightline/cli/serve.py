@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = make_config(ServeConfig, config_values(args, ServeConfig))
     bundles = [ensure_bundle(reference, _say) for reference in args.models]
-    serve(bundles, config, ready=lambda endpoint: _announce(endpoint, config))
+    serve(bundles, config, ready=lambda endpoint: announce(endpoint, config))
     _say("sightline serve: stopped")
     return 0
 
@@ -47,7 +47,7 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _announce(endpoint: Endpoint, config: ServeConfig) -> None:
+def announce(endpoint: Endpoint, config: ServeConfig) -> None:
     """The address on stdout, where a program may read it; what to know on stderr."""
     for url in endpoint.urls:
         print(url, flush=True)

@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 
 from sightline.cli.options import add_config_flags, config_values
+from sightline.cli.threads import let_threads_sleep
 from sightline.errors import MissingExtra
 
 EXAMPLES = """examples:
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     if find_spec("torch") is None:
         raise MissingExtra("training", "train")
+    let_threads_sleep()
     from sightline.train.loop import train
 
     values = config_values(args, TrainConfig)
