@@ -14,7 +14,8 @@ quickstart: $(VENV)/.train $(STATIC)  ## draw, train, evaluate, open the live pa
 	$(BIN)/sightline quickstart $(if $(CI),--no-serve)
 
 test: $(VENV)/.dev $(STATIC) browser lint  ## everything, the browser included
-	cd web && PATH="$$($(abspath $(BIN))/python ../tools/node_path.py):$$PATH" npm test
+	$(BIN)/python hatch_build.py npm run check
+	$(BIN)/python hatch_build.py npm test
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev lint  ## the fast loop: lint, types, quick tests

@@ -99,7 +99,7 @@ class Trainer:
             self.recipe.backbone_factor,
             self.recipe.weight_decay,
         )
-        self.criterion = Criterion(distributions=self.model.size.hybrid)
+        self.criterion = Criterion(distributions=self.model.size.hybrid, copies=self.recipe.copies)
         self.schedule = Schedule()
         self.steps = plan_steps(config, len(records))
         self.batches = BatchMaker(

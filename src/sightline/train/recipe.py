@@ -21,7 +21,8 @@ class Recipe:
     """learning_rate: peak of encoder and decoder; the backbone's is `backbone_factor` of it.
 
     train_norms: batch norms use each batch's statistics. strong_until: share of the run with
-    strong augmentation. denoising: about how many noised queries a step gets.
+    strong augmentation. denoising: about how many noised queries a step gets. copies: queries
+    that may answer for one object in the early prediction sets.
     """
 
     learning_rate: float
@@ -30,6 +31,7 @@ class Recipe:
     clip: float = 1.0
     ema_decay: float = 0.98
     denoising: int = 100
+    copies: int = 1
     strong_until: float = 0.85
     train_norms: bool = False
 
@@ -50,6 +52,6 @@ def recipe_for(start: Start, config: TrainConfig) -> Recipe:
     scale = (config.batch / BATCH) ** 0.5
     if start.is_starter:
         rate = config.learning_rate or 8e-4 * scale
-        return Recipe(rate, 1.0, ema_decay=0.98, denoising=0, train_norms=True)
+        return Recipe(rate, 1.0, denoising=0, copies=4, train_norms=True)
     rate = config.learning_rate or 5e-4 * scale
     return Recipe(rate, 0.2)
