@@ -153,8 +153,8 @@ def bundles(coco_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def server_url(built_page: None, bundles: tuple[Path, Path], shared: Path) -> Iterator[str]:
     """A server process with both bundles and the bottle clip."""
     clip = shared / "data" / "video" / "bottle_8s_640x360.webm"
-    command = [sys.executable, "-m", "sightline.cli.main", "serve", *bundles]
-    command += ["--port", "0", "--sample-clip", clip]
+    command = [sys.executable, "-m", "sightline.cli.main", "serve", *map(str, bundles)]
+    command += ["--port", "0", "--sample-clip", str(clip)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
+from sightline.detections import Detection
 from sightline.runtime.detector import Detector
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def compare(page: LivePage, detector: Detector, path: Path) -> None:
         found.remove(same[0])
 
 
-def is_same(seen, other) -> bool:  # type: ignore[no-untyped-def]
-    return (
+def is_same(seen: Detection, other: dict[str, Any]) -> bool:
+    return bool(
         other["label"] == seen.label
         and other["score"] == pytest.approx(seen.score, abs=SCORE_TOLERANCE)
         and other["boxXyxy"] == pytest.approx(list(seen.box_xyxy), abs=PIXEL_TOLERANCE)

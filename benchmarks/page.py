@@ -1,0 +1,138 @@
+"""The live page in headless Chromium: frame rate, latency, inference beside the bare call, gaps.
+
+    python benchmarks/page.py [MODEL ...] [--seconds 15] [--threads 1 2]
+
+MODEL is a bundle; by default atto and femto with COCO weights. Needs SIGHTLINE_SHARED (../shared).
+Longest gap: between two animation frames of the page's main thread, after warming up; beside it
+the same page doing nothing, which is what the machine's other work costs. Long tasks: the page's
+own, over 50 ms. Bare: onnxruntime-web's session.run alone in the page's own worker, while the clip
+goes on playing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from sightline.workflow.resolve import make_zoo_bundle
+
+SHARED = Path(os.environ.get("SIGHTLINE_SHARED", "../shared"))
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WARM_UP_S = 4
+BARE_RUNS = 30
+
+# Left to itself on the page; `gaps` are the milliseconds between two animation frames.
+WATCH_GAPS = """() => {
+  window.gaps = [];
+  window.longTasks = [];
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) window.longTasks.push(task.duration);
+  }).observe({type: 'longtask'});
+  let last = performance.now();
+  const step = (now) => { window.gaps.push(now - last); last = now; requestAnimationFrame(step); };
+  requestAnimationFrame((now) => { last = now; requestAnimationFrame(step); });
+}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", type=Path, metavar="MODEL")
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    args = parser.parse_args()
+    clip = SHARED / "data" / "video" / "bottle_8s_640x360.webm"
+    print(
+        "| model | threads | frames/s | latency p50 ms | inference p50 ms | bare p50 ms | ratio "
+        "| preprocessing p50 ms | page frames/s | longest gap ms | idle page's | long tasks "
+        "| load |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        bundles = args.models or list(make_coco_bundles(Path(folder)))
+        path = os.environ.get("SIGHTLINE_BROWSER") or shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        for bundle in bundles:
+            with serve(bundle, clip) as url:
+                for threads in args.threads:
+                    print(row(browser, url, bundle.name, threads, args.seconds), flush=True)
+        browser.close()
+
+
+def make_coco_bundles(folder: Path) -> Iterator[Path]:
+    for name in ("deimv2-atto", "deimv2-femto"):
+        weights = SHARED / "models" / f"{name}-coco.safetensors"
+        yield make_zoo_bundle(name, weights, folder / name)
+
+
+@contextmanager
+def serve(bundle: Path, clip: Path) -> Iterator[str]:
+    """The address of a server process that lives as long as the block."""
+    command = [sys.executable, "-m", "sightline.cli.main", "serve", str(bundle)]
+    command += ["--port", "0", "--sample-clip", str(clip)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+def row(browser: Browser, url: str, name: str, threads: int, seconds: float) -> str:
+    """One line of the table: an idle page and a working one, each watched for so many seconds."""
+    idle = watch(browser, f"{url}?threads={threads}", "state === 'ready'", seconds)
+    busy = watch(browser, f"{url}?source=sample&threads={threads}", "framesDetected > 2", seconds)
+    stats, bare = busy["stats"], statistics.median(busy["bare"])
+    return (
+        f"| {name} | {threads} | {busy['rate']:.1f} | {stats['latencyMs']:.0f} "
+        f"| {stats['inferenceMs']:.1f} | {bare:.1f} | {stats['inferenceMs'] / bare:.2f} "
+        f"| {stats['preprocessMs']:.1f} | {1000 * len(busy['gaps']) / sum(busy['gaps']):.0f} "
+        f"| {max(busy['gaps']):.0f} | {max(idle['gaps']):.0f} | {len(busy['longTasks'])} "
+        f"| {os.getloadavg()[0]:.1f} |"
+    )
+
+
+def watch(browser: Browser, url: str, started: str, seconds: float) -> dict[str, Any]:
+    """What a fresh page says of itself after warming up and so many seconds."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(url)
+    until(page, f"window.sightline?.stats.{started}")
+    page.wait_for_timeout(WARM_UP_S * 1000)
+    page.evaluate(WATCH_GAPS)
+    before = page.evaluate("window.sightline.stats.framesDetected")
+    start = time.monotonic()
+    page.wait_for_timeout(seconds * 1000)
+    seen: dict[str, Any] = page.evaluate(
+        "({stats: window.sightline.stats, gaps: window.gaps, longTasks: window.longTasks})"
+    )
+    seen["rate"] = (seen["stats"]["framesDetected"] - before) / (time.monotonic() - start)
+    seen["bare"] = page.evaluate(f"window.sightline.measure({BARE_RUNS})")
+    context.close()
+    return seen
+
+
+def until(page: Page, condition: str, patience_s: float = 120) -> None:
+    """Wait for an expression; the page's content policy forbids Playwright's own way."""
+    deadline = time.monotonic() + patience_s
+    while not page.evaluate(condition):
+        if time.monotonic() > deadline:
+            raise TimeoutError(condition)
+        page.wait_for_timeout(50)
+
+
+if __name__ == "__main__":
+    main()
