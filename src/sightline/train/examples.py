@@ -1,0 +1,153 @@
+"""Validation pictures with what the model found beside what is labelled, as inline SVG."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from sightline.data.dataset import Dataset
+from sightline.data.images import decode_image
+from sightline.data.records import Record
+from sightline.detections import Detections
+from sightline.drawing import class_color
+from sightline.errors import ImageError
+from sightline.evaluate.coco import AREA_RANGES
+from sightline.evaluate.matching import ImageDetections, match_detections, truth_of
+from sightline.evaluate.run import match_labels, renumber_labels
+from sightline.runtime.detector import Detector
+
+MOST_CHECKED = 24  # images looked at: about a second of work
+SHOWN = 4  # of each kind
+THUMBNAIL_PX = 480
+
+
+@dataclass(frozen=True)
+class Example:
+    """One validation image, judged at the model's display threshold and IoU 0.5."""
+
+    name: str
+    record: Record
+    found: Detections
+    thumbnail: bytes
+    objects: int
+    hits: int
+    false_alarms: int
+
+    @property
+    def mistakes(self) -> int:
+        """Objects missed plus boxes where there is no object."""
+        return self.objects - self.hits + self.false_alarms
+
+
+def check_examples(detector: Detector, dataset: Dataset, split: Sequence[str]) -> list[Example]:
+    """Up to 24 of the split's images, evenly spread; those that are gone or broken are left out.
+
+    split: names as in the run's split.json.
+    """
+    place = {name: index for index, name in enumerate(dataset.names)}
+    known = [name for name in split if name in place]
+    count = min(MOST_CHECKED, len(known))
+    rows = np.linspace(0, len(known) - 1, count).round().astype(int) if count else []
+    to_dataset = match_labels(detector.labels, dataset.classes)
+    examples = []
+    for name in [known[row] for row in rows]:
+        record = dataset.records[place[name]]
+        try:
+            picture = decode_image(record.image)
+        except ImageError:  # gone or changed since; the page says how many are shown
+            continue
+        found = detector(picture)
+        judged = _judge(record, renumber_labels(found, to_dataset), len(dataset.classes))
+        examples.append(Example(name, record, found, _thumbnail(picture), *judged))
+    return examples
+
+
+def choose_examples(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Up to four evenly spread images, then up to four others with the most mistakes."""
+    rows = np.linspace(0, len(examples) - 1, min(SHOWN, len(examples))).round().astype(int)
+    typical = [examples[row] for row in rows]
+    others = [one for one in examples if one.mistakes and one not in typical]
+    return typical, sorted(others, key=lambda one: -one.mistakes)[:SHOWN]
+
+
+def example_figure(example: Example, classes: Sequence[str], number: str) -> str:
+    """A <figure>: the prediction beside the same picture with its labels.
+
+    number: unique in the page.
+    """
+    record, found = example.record, example.found
+    source = base64.b64encode(example.thumbnail).decode("ascii")
+    photo = (
+        f'<image id="photo-{number}" width="{record.width}" height="{record.height}" '
+        f'preserveAspectRatio="none" href="data:image/jpeg;base64,{source}"/>'
+    )
+    predicted = [(one.box_xyxy, f"{one.label} {one.score:.0%}", one.label) for one in found]
+    labelled = [
+        (tuple(box), classes[label_id], classes[label_id])
+        for box, label_id in zip(record.boxes_xyxy.tolist(), record.label_ids.tolist(), strict=True)
+    ]
+    order = {name: index for index, name in enumerate(classes)}
+    verdict = f"{example.hits} of {example.objects} found"
+    if example.false_alarms:
+        plural = "s" if example.false_alarms > 1 else ""
+        verdict += f", {example.false_alarms} false alarm{plural}"
+    state = "bad" if example.mistakes else "good"
+    return (
+        '<figure class="example"><div class="pair">'
+        + _drawn(record, photo, predicted, order, "Prediction")
+        + _drawn(record, f'<use href="#photo-{number}"/>', labelled, order, "Labelled")
+        + f'</div><figcaption><span class="name">{escape(example.name)}</span>'
+        f'<span class="verdict {state}">{verdict}</span></figcaption></figure>'
+    )
+
+
+def _judge(record: Record, found: ImageDetections, classes: int) -> tuple[int, int, int]:
+    """Objects, hits and false alarms of one image."""
+    matches = match_detections(
+        [truth_of(record)], [found], classes,
+        iou_thresholds=np.array([0.5]), area_ranges=AREA_RANGES[:1], max_detections=1000,
+    )  # fmt: skip
+    is_hit, is_ignored = matches.is_hit[0, 0], matches.is_ignored[0, 0]
+    hits = int((is_hit & ~is_ignored).sum())
+    return int(matches.positives[0].sum()), hits, int((~is_hit & ~is_ignored).sum())
+
+
+def _thumbnail(picture: Image.Image) -> bytes:
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=80)
+    return stream.getvalue()
+
+
+def _drawn(
+    record: Record,
+    photo: str,
+    boxes: Iterable[tuple[tuple[float, ...], str, str]],
+    order: dict[str, int],
+    title: str,
+) -> str:
+    """An <svg> in the image's own pixels: the photo and its named boxes."""
+    size = round(max(record.width, record.height) * 0.045, 1)
+    parts = [
+        f'<div><span class="side">{title}</span>'
+        f'<svg class="photo" viewBox="0 0 {record.width} {record.height}" role="img" '
+        f'aria-label="{title}">{photo}'
+    ]
+    for (x1, y1, x2, y2), text, label in boxes:
+        color = "rgb({} {} {})".format(*class_color(order.get(label, len(order))))
+        above = y1 - size * 0.35
+        y_text = above if above > size else y1 + size * 1.1
+        parts.append(
+            f'<rect x="{x1:.1f}" y="{y1:.1f}" width="{max(0.0, x2 - x1):.1f}" '
+            f'height="{max(0.0, y2 - y1):.1f}" stroke="{color}"/>'
+            f'<text x="{x1 + size * 0.2:.1f}" y="{y_text:.1f}" font-size="{size}" '
+            f'fill="{color}">{escape(text)}</text>'
+        )
+    return "".join([*parts, "</svg></div>"])
