@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,8 @@ from sightline.evaluate.coco import AREA_RANGES
 from sightline.evaluate.matching import ImageDetections, match_detections, truth_of
 from sightline.evaluate.run import match_labels, renumber_labels
 from sightline.runtime.detector import Detector
+
+Item = TypeVar("Item")
 
 MOST_CHECKED = 24  # images looked at: about a second of work
 SHOWN = 4  # of each kind
@@ -52,11 +55,9 @@ def check_examples(detector: Detector, dataset: Dataset, split: Sequence[str]) -
     """
     place = {name: index for index, name in enumerate(dataset.names)}
     known = [name for name in split if name in place]
-    count = min(MOST_CHECKED, len(known))
-    rows = np.linspace(0, len(known) - 1, count).round().astype(int) if count else []
     to_dataset = match_labels(detector.labels, dataset.classes)
     examples = []
-    for name in [known[row] for row in rows]:
+    for name in _spread(known, MOST_CHECKED):
         record = dataset.records[place[name]]
         try:
             picture = decode_image(record.image)
@@ -70,8 +71,7 @@ def check_examples(detector: Detector, dataset: Dataset, split: Sequence[str]) -
 
 def choose_examples(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
     """Up to four evenly spread images, then up to four others with the most mistakes."""
-    rows = np.linspace(0, len(examples) - 1, min(SHOWN, len(examples))).round().astype(int)
-    typical = [examples[row] for row in rows]
+    typical = _spread(examples, SHOWN)
     others = [one for one in examples if one.mistakes and one not in typical]
     return typical, sorted(others, key=lambda one: -one.mistakes)[:SHOWN]
 
@@ -105,6 +105,12 @@ def example_figure(example: Example, classes: Sequence[str], number: str) -> str
         + f'</div><figcaption><span class="name">{escape(example.name)}</span>'
         f'<span class="verdict {state}">{verdict}</span></figcaption></figure>'
     )
+
+
+def _spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, the first and the last among them, evenly apart."""
+    rows = np.linspace(0, len(items) - 1, min(most, len(items))).round()
+    return [items[int(row)] for row in rows]
 
 
 def _judge(record: Record, found: ImageDetections, classes: int) -> tuple[int, int, int]:

@@ -126,7 +126,7 @@ def _tiles(facts: Facts) -> str:
     manifest, metrics = facts.manifest, facts.metrics
     nms = "off" if manifest.nms_iou is None else f"{manifest.nms_iou:g}"
     nms_text = (
-        "the model leaves no duplicates to remove"
+        "removing overlapping boxes would not visibly help"
         if manifest.nms_iou is None
         else "of two boxes of a class that overlap more, the better stays"
     )
