@@ -29,10 +29,10 @@ export interface Drawing {
   readonly height: number;
 }
 
-const FONT = '600 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
-const LABEL_HEIGHT = 22;
-const LABEL_PADDING = 7;
+const FONT_FAMILY = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const CORNER = 5;
+/** Below this many CSS pixels of picture, as on a phone, labels are small. */
+const SMALL_PICTURE = 480;
 
 /** Draws in CSS pixels: the context is already scaled by the device pixel ratio. */
 export function drawDetections(
@@ -45,30 +45,33 @@ export function drawDetections(
   context.beginPath();
   context.rect(target.x, target.y, target.width, target.height);
   context.clip();
-  context.font = FONT;
   context.textBaseline = "middle";
   context.lineJoin = "round";
-  // The best last, so that its label lies on top.
-  for (const found of [...drawing.detections].reverse()) {
-    const [x1, y1, x2, y2] = found.boxXyxy;
-    const box = {
-      x: target.x + x1 * scale,
-      y: target.y + y1 * scale,
-      width: Math.max(1, (x2 - x1) * scale),
-      height: Math.max(1, (y2 - y1) * scale),
-    };
-    drawBox(context, box, found.labelId);
-    drawLabel(context, box, found, target);
-  }
+  const placed = drawing.detections.map((found) => ({
+    found,
+    box: placeBox(found, target, scale),
+  }));
+  // The best last, so that it lies on top; labels after all boxes, so that no line crosses them.
+  placed.reverse();
+  for (const { found, box } of placed) drawBox(context, box, found.labelId);
+  for (const { found, box } of placed) drawLabel(context, box, found, target);
   context.restore();
+}
+
+function placeBox(found: Detection, target: Rect, scale: number): Rect {
+  const [x1, y1, x2, y2] = found.boxXyxy;
+  return {
+    x: target.x + x1 * scale,
+    y: target.y + y1 * scale,
+    width: Math.max(1, (x2 - x1) * scale),
+    height: Math.max(1, (y2 - y1) * scale),
+  };
 }
 
 function drawBox(context: CanvasRenderingContext2D, box: Rect, labelId: number): void {
   const [red, green, blue] = classColor(labelId);
   context.beginPath();
   context.roundRect(box.x, box.y, box.width, box.height, CORNER);
-  context.fillStyle = `rgb(${red} ${green} ${blue} / 12%)`;
-  context.fill();
   // A dark edge under the colour keeps it visible on pictures of the same colour.
   context.lineWidth = 4.5;
   context.strokeStyle = "rgb(0 0 0 / 45%)";
@@ -85,23 +88,21 @@ function drawLabel(
   target: Rect,
 ): void {
   const color = classColor(found.labelId);
+  const fontSize = target.width < SMALL_PICTURE ? 11 : 13;
+  const height = fontSize + 9;
+  const padding = fontSize / 2;
+  context.font = `600 ${fontSize}px ${FONT_FAMILY}`;
   const text = `${found.label} ${Math.round(found.score * 100)} %`;
-  const width = context.measureText(text).width + 2 * LABEL_PADDING;
+  const width = context.measureText(text).width + 2 * padding;
   const left = Math.max(target.x, Math.min(box.x - 1, target.x + target.width - width));
-  const isRoomAbove = box.y - LABEL_HEIGHT >= target.y;
-  const top = isRoomAbove ? box.y - LABEL_HEIGHT : Math.max(target.y, box.y);
+  const isRoomAbove = box.y - height >= target.y;
+  const top = isRoomAbove ? box.y - height : Math.max(target.y, box.y);
   context.beginPath();
-  context.roundRect(
-    left,
-    top,
-    width,
-    LABEL_HEIGHT,
-    isRoomAbove ? [CORNER, CORNER, CORNER, 0] : CORNER,
-  );
+  context.roundRect(left, top, width, height, isRoomAbove ? [CORNER, CORNER, CORNER, 0] : CORNER);
   context.fillStyle = `rgb(${color.join(" ")})`;
   context.fill();
   context.fillStyle = textColor(color);
-  context.fillText(text, left + LABEL_PADDING, top + LABEL_HEIGHT / 2 + 0.5);
+  context.fillText(text, left + padding, top + height / 2 + 0.5);
 }
 
 /** The canvas over the stage: redraws the last detections whenever its size changes. */

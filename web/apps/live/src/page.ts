@@ -8,7 +8,7 @@ import { type Drawing, Overlay } from "./overlay";
 import { Panel } from "./panel";
 import { saveSnapshot } from "./snapshot";
 import { type Source, type SourceKind, showPhoto, startCamera, startVideo } from "./source";
-import { Stage } from "./stage";
+import { again, type Remedy, Stage } from "./stage";
 
 /** How often figures and lists beside the picture change; boxes change with every result. */
 const PANEL_EVERY_MS = 250;
@@ -28,7 +28,11 @@ export class LivePage {
   readonly #panel = new Panel();
   readonly #loop = new LiveLoop(this.#stage.video, {
     onResult: (result) => this.#showResult(result),
-    onError: (error) => this.#fail(error, () => this.#loadModel()),
+    onError: (error) =>
+      this.#fail(
+        error,
+        again(() => this.#loadModel()),
+      ),
   });
   readonly #slider = element("threshold", HTMLInputElement);
   readonly #parameters = new URLSearchParams(location.search);
@@ -75,7 +79,10 @@ export class LivePage {
     try {
       this.#catalogue = await fetchCatalogue();
     } catch (error) {
-      this.#fail(error, () => this.#loadCatalogue());
+      this.#fail(
+        error,
+        again(() => this.#loadCatalogue()),
+      );
       return;
     }
     const { models, sampleClipUrl } = this.#catalogue;
@@ -113,7 +120,11 @@ export class LivePage {
       if (loading.signal.aborted) detector.dispose();
       else this.#setDetector(detector);
     } catch (error) {
-      if (!loading.signal.aborted) this.#fail(error, () => this.#loadModel());
+      if (!loading.signal.aborted)
+        this.#fail(
+          error,
+          again(() => this.#loadModel()),
+        );
     } finally {
       if (!loading.signal.aborted) this.#stage.hideLoading();
     }
@@ -169,10 +180,12 @@ export class LivePage {
 
   #useCamera(deviceId: string | null): void {
     this.#use(async () => {
-      const again = () => this.#useCamera(deviceId);
       const source = await startCamera(this.#stage.video, deviceId, (error) => {
         this.#stop();
-        this.#fail(error, again);
+        this.#fail(
+          error,
+          again(() => this.#useCamera(deviceId)),
+        );
       });
       await this.#showCameras();
       return source;
@@ -187,15 +200,18 @@ export class LivePage {
 
   #useFile(file: File): void {
     const isPhoto = file.type.startsWith("image/");
-    this.#use(() =>
-      isPhoto
-        ? showPhoto(this.#stage.photo, file)
-        : startVideo(this.#stage.video, URL.createObjectURL(file), "file", file.name),
+    this.#use(
+      () =>
+        isPhoto
+          ? showPhoto(this.#stage.photo, file)
+          : startVideo(this.#stage.video, URL.createObjectURL(file), "file", file.name),
+      // The same file would fail again.
+      { label: "Choose another", act: () => button("use-file").click() },
     );
   }
 
   /** Stop what is shown and start another source. */
-  async #use(open: () => Promise<Source>): Promise<void> {
+  async #use(open: () => Promise<Source>, remedy?: Remedy): Promise<void> {
     this.#stop();
     this.#stage.hideProblem();
     const asked = ++this.#sourcesAsked;
@@ -210,7 +226,7 @@ export class LivePage {
       this.#loop.setSource(source);
       this.#showControls();
     } catch (error) {
-      if (asked === this.#sourcesAsked) this.#fail(error, () => this.#use(open));
+      if (asked === this.#sourcesAsked) this.#fail(error, remedy ?? again(() => this.#use(open)));
     }
   }
 
@@ -227,7 +243,13 @@ export class LivePage {
   #togglePause(): void {
     const { video } = this.#stage;
     if (this.#source === null || this.#source.takePhoto !== null) return;
-    if (video.paused) video.play().catch((error: unknown) => this.#fail(error, () => undefined));
+    if (video.paused)
+      video.play().catch((error: unknown) =>
+        this.#fail(
+          error,
+          again(() => this.#togglePause()),
+        ),
+      );
     else video.pause();
   }
 
@@ -284,7 +306,7 @@ export class LivePage {
     setText(element("threshold-shown", HTMLOutputElement), `${this.#slider.value} %`);
     this.#slider.style.setProperty("--filled", `${this.#slider.value}%`);
     const own = this.#detector?.manifest.scoreThreshold;
-    button("threshold-reset").hidden = own === undefined || this.#threshold() === own;
+    button("threshold-reset").disabled = own === undefined || this.#threshold() === own;
     if (this.#unfiltered !== null) this.#showResult(this.#unfiltered);
     this.#refreshPanel();
   }
@@ -320,8 +342,8 @@ export class LivePage {
     saveSnapshot(isPhoto ? this.#stage.photo : this.#stage.video, drawing);
   }
 
-  #fail(error: unknown, retry: () => void): void {
+  #fail(error: unknown, remedy: Remedy): void {
     if (this.#detector === null) this.#setState("failed");
-    this.#stage.showProblem(error, retry);
+    this.#stage.showProblem(error, remedy);
   }
 }

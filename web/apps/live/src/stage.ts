@@ -13,6 +13,14 @@ const STATUS_TEXT: Record<StatusState, string> = {
   problem: "Problem",
 };
 
+/** What the button beside a problem offers. */
+export interface Remedy {
+  readonly label: string;
+  readonly act: () => void;
+}
+
+export const again = (act: () => void): Remedy => ({ label: "Try again", act });
+
 export class Stage {
   readonly video = element("video", HTMLVideoElement);
   readonly photo = element("still", HTMLImageElement);
@@ -22,13 +30,13 @@ export class Stage {
   readonly #loadingBar = element("loading-bar", HTMLProgressElement);
   readonly #problem = element("problem", HTMLDivElement);
   readonly #status = element("status", HTMLParagraphElement);
-  #retry: (() => void) | null = null;
+  #remedy: Remedy | null = null;
 
   constructor() {
     button("problem-retry").addEventListener("click", () => {
-      const retry = this.#retry;
+      const remedy = this.#remedy;
       this.hideProblem();
-      retry?.();
+      remedy?.act();
     });
   }
 
@@ -64,18 +72,19 @@ export class Stage {
     this.#loading.hidden = true;
   }
 
-  /** The error in words; `retry` is what its button does. */
-  showProblem(error: unknown, retry: () => void): void {
+  /** The error in words, with a button for what may help. */
+  showProblem(error: unknown, remedy: Remedy): void {
     const { title, advice } = describeProblem(error);
     setText(element("problem-title", HTMLParagraphElement), title);
     setText(element("problem-advice", HTMLParagraphElement), advice);
-    this.#retry = retry;
+    setText(button("problem-retry"), remedy.label);
+    this.#remedy = remedy;
     this.#problem.hidden = false;
   }
 
   hideProblem(): void {
     this.#problem.hidden = true;
-    this.#retry = null;
+    this.#remedy = null;
   }
 
   /** Files dropped anywhere on the page. */
