@@ -125,10 +125,15 @@ def build_page(root: Path) -> None:
             f"building the live page needs Node {least} or later: install it, or run "
             f"{sys.executable} -m pip install '{NODE_PACKAGE}'; SIGHTLINE_SKIP_WEB=1 builds without"
         )
+    install_packages(node, root)
+    _run_checked(node, root, ["run", "build"])
+
+
+def install_packages(node: Node, root: Path) -> None:
+    """Have web/node_modules hold what the lock file names. Raises RuntimeError if npm fails."""
     lock, installed = root / "web/package-lock.json", root / "web/node_modules/.package-lock.json"
     if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
         _run_checked(node, root, ["ci"])
-    _run_checked(node, root, ["run", "build"])
 
 
 def _run_checked(node: Node, root: Path, arguments: Sequence[str]) -> None:
@@ -173,6 +178,7 @@ def main(arguments: Sequence[str]) -> int:
         if is_build or node is None:
             build_page(ROOT)
             return 0
+        install_packages(node, ROOT)
         return run_npm(node, ROOT, arguments[1:])
     except RuntimeError as error:
         print(f"hatch_build: {error}", file=sys.stderr)
