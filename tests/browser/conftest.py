@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
-    # No name but the server's address resolves: a page that needs another host fails.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    # No name resolves but the server's: a page that needs another host fails. Under its name,
+    # which is not localhost, the page is as insecure as one opened from another machine.
+    "--host-resolver-rules=MAP sightline.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 FAKE_CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 # Long enough for the model to load on a machine whose cores are all at work.
@@ -149,12 +151,12 @@ def bundles(coco_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return coco_bundle, copy
 
 
-@pytest.fixture(scope="session")
-def server_url(built_page: None, bundles: tuple[Path, Path], shared: Path) -> Iterator[str]:
-    """A server process with both bundles and the bottle clip."""
+@contextmanager
+def serving(bundles: tuple[Path, ...], shared: Path, *options: str) -> Iterator[str]:
+    """The address of a server process with these bundles and the bottle clip."""
     clip = shared / "data" / "video" / "bottle_8s_640x360.webm"
     command = [sys.executable, "-m", "sightline.cli.main", "serve", *map(str, bundles)]
-    command += ["--port", "0", "--sample-clip", str(clip)]
+    command += ["--port", "0", "--sample-clip", str(clip), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
@@ -166,15 +168,29 @@ def server_url(built_page: None, bundles: tuple[Path, Path], shared: Path) -> It
             server.wait(30)
 
 
+@pytest.fixture(scope="session")
+def server_url(built_page: None, bundles: tuple[Path, Path], shared: Path) -> Iterator[str]:
+    """A server with both bundles, for this machine alone."""
+    with serving(bundles, shared) as url:
+        yield url
+
+
+@pytest.fixture
+def insecure_url(built_page: None, coco_bundle: Path, shared: Path) -> Iterator[str]:
+    """A server that asks for a token, by a name that browsers do not trust without HTTPS."""
+    with serving((coco_bundle,), shared, "--token", "open-sesame") as url:
+        yield url.replace("127.0.0.1", "sightline.test")
+
+
 @pytest.fixture
 def page_in(server_url: str) -> Iterator[Callable[..., LivePage]]:
     """Make a page in a given browser; it is closed after the test."""
     contexts: list[BrowserContext] = []
 
-    def make(inside: Browser, **settings: Any) -> LivePage:
+    def make(inside: Browser, url: str = server_url, **settings: Any) -> LivePage:
         context = inside.new_context(**settings)
         contexts.append(context)
-        return LivePage(context.new_page(), server_url)
+        return LivePage(context.new_page(), url)
 
     yield make
     for context in contexts:

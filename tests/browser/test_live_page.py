@@ -118,6 +118,21 @@ def test_nothing_moves_while_the_page_loads_and_detects(live: Callable[..., Live
     assert page.page.evaluate("window.shifts.reduce((sum, shift) => sum + shift, 0)") < 0.01
 
 
+def test_over_plain_http_from_another_machine_files_work_and_the_camera_explains(
+    live: Callable[..., LivePage], insecure_url: str, shared: Path
+) -> None:
+    """No WebCodecs, no crypto.subtle, no isolation: the page does without them."""
+    page = live(url=insecure_url).open().until_ready()
+    assert not page.page.evaluate("isSecureContext")
+    assert "token" not in page.page.url
+    page.choose_file(shared / "data" / "video" / "bottle_8s_640x360.webm")
+    page.until("window.sightline.lastResult?.detections.some(({label}) => label === 'bottle')")
+    page.until("window.sightline.stats.framesDetected >= 3")
+    page.page.click("#use-camera")
+    assert "The camera needs a secure page" in page.problem()
+    assert page.errors == []
+
+
 def test_light_and_dark_follow_the_system_and_the_button(live: Callable[..., LivePage]) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     page = live(color_scheme="dark").open()
