@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import HTTPConnection
 
 from sightline.errors import ConfigError
 from sightline.server.config import ServeConfig
-from sightline.server.security import decide_access, is_loopback
+from sightline.server.security import Access, Guard, decide_access, is_loopback
 
 TOKEN = "correct-horse"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -44,7 +48,7 @@ def test_tokens_that_fit_no_header_or_are_guessed(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["example.org", "https://a.b/path", "ftp://x", "https://", "a,*x"]
+    "origin", ["example.org", "https://a.b/path", "ftp://x", "https://", "https://[::1", "a,*x"]
 )
 def test_origins_that_are_none(origin: str) -> None:
     with pytest.raises(ConfigError, match="--cors-origin takes"):
@@ -97,6 +101,44 @@ def test_token_in_address_becomes_a_cookie(start: Any, photo: dict[str, bytes]) 
         assert client.get("/v1/models").status_code == 401
 
 
+@pytest.mark.parametrize("token", [TOKEN, "a/b=c+d~e._-="])
+def test_cookies_of_other_programs_do_no_harm(start: Any, check_problem: Any, token: str) -> None:
+    """A browser sends those of every port of a host; the standard library's jar raises at some."""
+    with start(token=token) as client:
+        client.get("/", params={"token": token}, headers=HTML)
+        ((name, value),) = client.cookies.items()
+        client.cookies.clear()
+        for foreign in ("a/b=1", "a[b]=1", '{"x":1}', "=;;=", 'a="1', "é=ü"):
+            for both in (f"{foreign}; {name}={value}", f"x=1;{name}={value};{foreign}"):
+                headers = {"Cookie": both.encode("latin-1")}
+                assert client.get("/v1/models", headers=headers).status_code == 200, both
+            headers = {"Cookie": foreign.encode("latin-1")}
+            check_problem(client.get("/v1/models", headers=headers), "token-required")
+
+
+@given(st.binary() | st.text('a/=;" \\\t[]').map(str.encode))
+def test_no_cookie_but_ours_opens(cookie: bytes) -> None:
+    headers = [(b"cookie", cookie)]
+    asked = HTTPConnection({"type": "http", "headers": headers, "query_string": b""})
+    assert not decide_access(ServeConfig(token=TOKEN)).has_token(asked)
+
+
+def test_a_fault_at_the_door_has_the_error_shape(check_problem: Any) -> None:
+    class Jammed(Access):
+        def check_peer(self, connection: HTTPConnection) -> None:
+            raise RuntimeError("jammed")
+
+    async def ask() -> httpx.Response:
+        guard = httpx.ASGITransport(Guard(unreachable, Jammed(None, None, (), "c")))
+        async with httpx.AsyncClient(transport=guard, base_url="http://x") as client:
+            return await client.get("/v1/models")
+
+    async def unreachable(*_: Any) -> None:
+        raise AssertionError("the request went past the door")
+
+    check_problem(asyncio.run(ask()), "internal")
+
+
 def test_token_in_address_without_a_page(start: Any) -> None:
     with start(token=TOKEN) as client:
         response = client.get(f"/v1/models?token={TOKEN}")
@@ -144,6 +186,7 @@ def test_post_from_a_foreign_page_is_refused(
     for origin in (
         "http://evil.example",
         "null",
+        "http://[::1",
         "http://localhost:1",
         own.replace("http", "ws") + "1",
     ):

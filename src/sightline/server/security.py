@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
@@ -86,7 +85,7 @@ class Access:
         origin = connection.headers.get("origin")
         if origin is None or connection.scope.get("method") in _SAFE_METHODS:
             return  # reading answers across origins is what CORS, and the browser, see to
-        is_own = urlsplit(origin).netloc.lower() == host.lower()
+        is_own = _origin_host(origin) == host.lower()
         if not is_own and "*" not in self.origins and origin.lower() not in self.origins:
             raise RequestRefused(
                 "origin-refused",
@@ -123,7 +122,7 @@ def decide_access(config: ServeConfig) -> Access:
             "--cors-origin '*' lets every web page that a browser here visits use this server: "
             "add --open if that is meant, or --token"
         )
-    named = {_host_name(urlsplit(origin).netloc) for origin in origins if origin != "*"}
+    named = {_host_name(_origin_host(origin)) for origin in origins if origin != "*"}
     hosts = None if is_guarded else _LOCAL_NAMES | {config.host.lower()} | named
     return Access(token, hosts, origins, f"sightline-{config.port}")
 
@@ -162,14 +161,13 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        request = Request(scope)
-        answer = self._answer_at_the_door(request)
         try:
+            answer = self._answer_at_the_door(Request(scope))
             await (answer or self.app)(scope, receive, send_with_headers)
         except Exception as error:
             if is_started:
                 raise  # half an answer is out: the server closes the connection and logs
-            failed = internal_problem(error, request.url.path)
+            failed = internal_problem(error, scope["path"])
             await failed(scope, receive, send_with_headers)
 
     def _answer_at_the_door(self, request: Request) -> Response | None:
@@ -220,11 +218,17 @@ def _origins(text: str | None) -> tuple[str, ...]:
     origins = [part.strip().rstrip("/").lower() for part in (text or "").split(",")]
     origins = [origin for origin in origins if origin]
     for origin in origins:
-        if origin != "*" and not _ORIGIN_FORM.fullmatch(origin):
+        is_one = _ORIGIN_FORM.fullmatch(origin) and _host_name(_origin_host(origin))
+        if origin != "*" and not is_one:
             raise ConfigError(
                 f"--cors-origin takes origins such as https://example.org, or *, not {origin!r}"
             )
     return tuple(origins)
+
+
+def _origin_host(origin: str) -> str:
+    """Host and port of an origin; "" for null."""
+    return origin.partition("://")[2].lower()
 
 
 def _host_name(host: str) -> str:
@@ -236,6 +240,13 @@ def _host_name(host: str) -> str:
 
 
 def _cookie(connection: HTTPConnection, name: str) -> str:
-    jar = SimpleCookie()
-    jar.load(connection.headers.get("cookie", ""))
-    return jar[name].value if name in jar else ""
+    """The cookie's value, "" where there is none.
+
+    Not http.cookies': that raises at names such as a/b, and a browser sends the cookies of every
+    port of a host, other programs' with ours.
+    """
+    for part in connection.headers.get("cookie", "").split(";"):
+        key, _, value = part.partition("=")
+        if key.strip() == name:
+            return value.strip().strip('"')  # quoted where the token has / or =
+    return ""
