@@ -8,7 +8,7 @@ STATIC := src/sightline/server/static/index.html
 export SIGHTLINE_SHARED ?= ../shared
 export SIGHTLINE_MODELS ?= $(wildcard $(SIGHTLINE_SHARED)/models)
 
-.PHONY: quickstart test check lint web browser lock bench clean
+.PHONY: quickstart test check lint web browser lock clean
 
 quickstart: $(VENV)/.train $(STATIC)  ## draw, train, evaluate, open the live page
 	$(BIN)/sightline quickstart $(if $(CI),--no-serve)
@@ -44,7 +44,7 @@ $(VENV)/.dev: pyproject.toml requirements/lock.txt | $(VENV)/bin/python
 $(STATIC): $(WEB) | $(VENV)/bin/python
 	$(BIN)/python hatch_build.py
 
-browser:  ## Chromium and ffmpeg, from the system's packages where they are missing
+browser:  ## Chromium, from the system's packages where they are missing
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || test -n "$$SIGHTLINE_BROWSER" \
 	  || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } \
 	  || { echo "install Chromium (apt-get install chromium), or set SIGHTLINE_BROWSER"; exit 1; }
@@ -55,3 +55,17 @@ lock: $(VENV)/.dev  ## write requirements/lock.txt from what is installed
 
 clean:
 	rm -rf $(VENV) web/node_modules src/sightline/server/static
+
+# What takes long; the figures stand in docs/benchmarks.md.
+.PHONY: bench-graph bench-train bench-page bench-quickstart bench-install
+bench-graph: $(VENV)/.dev  ## our graph beside the official one
+	$(BIN)/python benchmarks/graph.py
+bench-train: $(VENV)/.dev  ## full trainings on three real data sets
+	$(BIN)/python benchmarks/train.py
+bench-page: $(VENV)/.dev $(STATIC) browser  ## the live page in headless Chromium
+	$(BIN)/python benchmarks/page.py
+bench-quickstart: $(VENV)/.dev  ## the quickstart as a user runs it, from nothing
+	rm -rf $(VENV)/quickstart
+	bash -c 'time $(BIN)/sightline quickstart $(VENV)/quickstart --no-serve'
+bench-install: $(VENV)/.dev  ## sizes of wheel and installations
+	$(BIN)/python benchmarks/install_size.py

@@ -60,11 +60,17 @@ class Detections:
             yield Detection(self.class_names[label_id], score, tuple(box), label_id)
 
     def __getitem__(
-        self, index: int | slice | Sequence[int] | NDArray[np.bool_] | NDArray[np.integer[Any]]
+        self,
+        index: int
+        | np.integer[Any]
+        | slice
+        | Sequence[int]
+        | NDArray[np.bool_]
+        | NDArray[np.integer[Any]],
     ) -> Detections:
         """A subset; an integer gives a Detections of length one."""
-        if isinstance(index, int):
-            index = [range(len(self))[index]]
+        if isinstance(index, int | np.integer):
+            index = [range(len(self))[int(index)]]
         return Detections(
             self.boxes_xyxy[index],
             self.scores[index],

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from sightline.data.dataset import Dataset
-from sightline.errors import ConfigError, DatasetEmpty, TrainingError
+from sightline.errors import ConfigError, DatasetEmpty, TrainingError, UsageError
 from sightline.manifest import read_manifest, verify_files
 from sightline.runtime.detector import Detector
 from sightline.train.config import TrainConfig, plan_steps
@@ -107,8 +107,32 @@ def test_no_data_is_trained_on_twice_into_one_folder(finished: Run, photos: Data
 
 def test_resume_refuses_other_data(finished: Run, photos: Dataset) -> None:
     less = replace(photos, records=photos.records[:-1], splits={**photos.splits, "val": (12, 13)})
+    files = [finished.folder / name for name in ("config.toml", "split.json")]
+    before = [file.read_bytes() for file in files]
     with pytest.raises(TrainingError, match="another data set"):
         train(less, out=finished.folder, resume=True, quiet=True, **SMALL)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_folder_left_before_the_first_validation_can_be_used(
+    photos: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        train(photos, out=tmp_path, resume=True, quiet=True, **SMALL)
+    run = train(photos, out=tmp_path, quiet=True, epochs=0.4, **SMALL)
+    assert run.history[0]["step"] == 1
+    assert "terms" in run.history[0]
+    with pytest.raises(UsageError, match="--out"):
+        train(photos, resume=True, quiet=True, **SMALL)
+
+
+def test_a_diverged_training_says_so(photos: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="diverged"):
+        train(
+            photos, out=tmp_path / "d", quiet=True, epochs=30, **(SMALL | {"learning_rate": 1e30})
+        )
 
 
 def command(folder: Path, data: Path, *more: str) -> list[str]:

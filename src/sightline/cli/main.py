@@ -32,17 +32,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f"sightline.cli.{args.command}")
     try:
         return int(command.run(args))
-    except SightlineError as error:
-        if args.debug:
-            traceback.print_exc()
-        print(f"sightline {args.command}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"sightline {args.command}: stopped", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except SightlineError as error:
+        return _fail(args, str(error), error.exit_code)
+    except OSError as error:
+        return _fail(args, str(error), 1)
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}".splitlines()[0]
+        return _fail(args, f"a fault inside Sightline ({fault}); --debug shows where", 1)
+    except KeyboardInterrupt:
+        print(f"sightline {args.command}: stopped", file=sys.stderr)
+        return 130
+
+
+def _fail(args: argparse.Namespace, message: str, exit_code: int) -> int:
+    """One line on stderr, after the traceback where --debug asks for it."""
+    if args.debug:
+        traceback.print_exc()
+    print(f"sightline {args.command}: {message}", file=sys.stderr)
+    return exit_code
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

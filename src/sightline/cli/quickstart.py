@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where everything is kept (default quickstart/); finished parts are reused",
     )
     parser.add_argument("--no-serve", action="store_true", help="stop after the evaluation")
-    parser.add_argument("--port", type=int, default=8000, help="of the live page (default 8000)")
+    parser.add_argument(
+        "--port", type=int, default=0, help="of the live page (default: a free one)"
+    )
     add_config_flags(parser, QuickstartConfig)
 
 

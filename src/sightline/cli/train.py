@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from importlib.util import find_spec
 
 from sightline.cli.options import add_config_flags, config_values
+from sightline.cli.progress import progress_bar
 from sightline.cli.threads import let_threads_sleep
-from sightline.errors import MissingExtra
+from sightline.public_names import load_public
 
 EXAMPLES = """examples:
   sightline train photos/                       your labelled photos (Pascal VOC or COCO)
@@ -31,15 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from sightline.data.dataset import Dataset
     from sightline.train.config import TrainConfig
 
-    if find_spec("torch") is None:
-        raise MissingExtra("training", "train")
     let_threads_sleep()
-    from sightline.train.loop import train
-
+    train = load_public("sightline.train.loop", "train")
     values = config_values(args, TrainConfig)
-    result = train(args.data, out=args.out, resume=args.resume, **values)
+    with progress_bar("reading images") as progress:
+        dataset = Dataset.load(args.data, progress=progress)
+    if dataset.problems:
+        print(
+            f"{len(dataset)} images, {len(dataset.problems)} problems: "
+            f"`sightline data inspect {args.data}` lists them",
+            file=sys.stderr,
+        )
+    result = train(dataset, out=args.out, resume=args.resume, **values)
     metrics = result.metrics
     if args.json:
         print(json.dumps(metrics))

@@ -87,9 +87,13 @@ def _warp(
     x1, y1, width, height = window
     shrink = max(width, height) / side
     if shrink > 2:  # average first: bilinear sampling alone would skip pixels
-        factor = 1 / shrink * 1.5
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        x1, y1, width, height = (value * factor for value in (x1, y1, width, height))
+        whole_height, whole_width = image.shape[:2]
+        small_width = max(1, round(whole_width / shrink * 1.5))
+        small_height = max(1, round(whole_height / shrink * 1.5))
+        size = (small_width, small_height)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        x1, width = (value * small_width / whole_width for value in (x1, width))
+        y1, height = (value * small_height / whole_height for value in (y1, height))
     sx, sy = side / width, side / height
     # pixel centres: (x + 0.5) * s - 0.5
     matrix = np.array([[sx, 0, (0.5 - x1) * sx - 0.5], [0, sy, (0.5 - y1) * sy - 0.5]], np.float64)

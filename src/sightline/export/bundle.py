@@ -84,5 +84,10 @@ def replace_folder(new: Path, destination: Path) -> None:
         return
     old = Path(tempfile.mkdtemp(prefix=f".{destination.name}.old.", dir=destination.parent))
     destination.rename(old / "was")
-    new.rename(destination)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        new.rename(destination)
+    except BaseException:
+        (old / "was").rename(destination)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

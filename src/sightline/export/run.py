@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ def export(
         training=manifest.training,
         prove=prove,
     )
+    certificates = [proof.to_json() for proof in proofs]
+    (out / "parity.json").write_text(json.dumps(certificates, indent=2) + "\n", encoding="utf-8")
     return Artefact(out, to, tuple(proofs))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -72,6 +73,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         key: value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
         for key, value in state.items()
     }
+
+
+def read_classes(path: Path) -> tuple[str, ...] | None:
+    """The class names that a safetensors file's metadata may carry."""
+    try:
+        with safe_open(path, "pt") as opened:
+            return tuple(json.loads((opened.metadata() or {})["classes"]))
+    except KeyError:
+        return None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BundleDamaged(f"{path} is no readable safetensors file: {error}") from error
 
 
 def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:

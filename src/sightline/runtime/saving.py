@@ -16,6 +16,8 @@ from sightline.errors import SightlineError, UsageError
 from sightline.runtime.sources import Frame
 
 VIDEO_RATE = 25.0  # frames a second where the source's rate is unknown, as a camera's
+# One frame stands for at most this long: a laptop that slept for a night would fill the disk.
+MAX_STILL_S = 2.0
 
 
 class Saver:
@@ -72,7 +74,10 @@ class Saver:
 
 
 class _VideoFile:
-    """An MP4 of frames on their source's clock: repeated or left out to fit the rate."""
+    """An MP4 of frames on their source's clock: repeated or left out to fit the rate.
+
+    Gaps between frames are cut to MAX_STILL_S.
+    """
 
     def __init__(self, path: Path, width: int, height: int, rate: float | None) -> None:
         import cv2
@@ -84,6 +89,7 @@ class _VideoFile:
         codec = cv2.VideoWriter.fourcc(*"mp4v")
         self._writer: Any = cv2.VideoWriter(str(path), codec, self.rate, (width, height))
         self._written = 0
+        self._cut = 0  # frames' time taken out of gaps
         if not self._writer.isOpened():
             raise SightlineError(f"{path} cannot be written as a video; is the folder writable?")
 
@@ -91,7 +97,10 @@ class _VideoFile:
         import cv2
 
         image_bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
-        due = round(time_s * self.rate) + 1
+        due = round(time_s * self.rate) + 1 - self._cut
+        excess = max(0, due - self._written - round(MAX_STILL_S * self.rate))
+        self._cut += excess
+        due -= excess
         while self._written < due:
             self._writer.write(image_bgr)
             self._written += 1

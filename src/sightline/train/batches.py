@@ -16,8 +16,10 @@ from sightline.data.augment import STRONG, Augmentation, augment
 from sightline.data.images import decode_image
 from sightline.data.records import Record
 from sightline.models.deimv2.denoising import Target
+from sightline.runtime.detector import available_cores
 
 CACHE_BYTES = 2 * 1024**3
+MOST_THREADS = 8
 CACHE_MARGIN = 1.5  # cached images keep this many times the input's pixels a side
 
 
@@ -41,20 +43,20 @@ class BatchMaker:
     Crowd regions are not learnt from. Images are decoded once and kept, smaller, while they fit.
     """
 
-    def __init__(
-        self, records: Sequence[Record], *, batch: int, side: int, seed: int, threads: int = 2
-    ) -> None:
+    def __init__(self, records: Sequence[Record], *, batch: int, side: int, seed: int) -> None:
         self.records = records
         self.batch, self.side, self.seed = batch, side, seed
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
+        self._pool = ThreadPoolExecutor(
+            min(MOST_THREADS, available_cores()), thread_name_prefix="batches"
+        )
         self._cache: dict[int, tuple[NDArray[np.uint8], NDArray[np.float64]]] = {}
         self._cached_bytes = 0
         self._ahead: dict[int, list[Future[tuple[NDArray[np.uint8], Target]]]] = {}
 
-    def get(self, step: int, how: Augmentation = STRONG) -> Batch:
-        """The batch of that step; the next is begun."""
+    def get(self, step: int, how: Augmentation = STRONG, following: Augmentation = STRONG) -> Batch:
+        """The batch of that step; the next one, with `following`, is begun."""
         futures = self._ahead.pop(step, None) or self._submit(step, how)
-        self._ahead[step + 1] = self._submit(step + 1, how)
+        self._ahead[step + 1] = self._submit(step + 1, following)
         views, targets = zip(*(future.result() for future in futures), strict=True)
         return Batch(torch.from_numpy(np.stack(views)), list(targets))
 

@@ -23,17 +23,17 @@ class TrainConfig:
         None, "passes over the training images; by default enough for a small set", low=0.01
     )
     minutes: float | None = option(
-        None, "bound on the whole run, evaluation and export included", low=0.2
+        None, "bound on the whole run, evaluation and export included", low=0.5
     )
     batch: int = option(8, "images a step", low=1)
     input_px: int | None = option(
         None, "side of the network's input, a multiple of 32; by default the model's own", low=64
     )
     learning_rate: float | None = option(
-        None, "peak rate of AdamW; by default 5e-4, scaled with the batch", low=0.0
+        None, "peak rate of AdamW; by default 5e-4, scaled with the batch", low=1e-9
     )
-    seed: int = option(0, "same seed, same data and same machine give the same losses", low=0)
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    seed: int = option(0, "same seed, data and CPU give the same losses (without --minutes)", low=0)
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.minutes is not None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import torch
+from PIL.Image import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -19,6 +22,7 @@ from sightline.evaluate.matching import ImageDetections
 from sightline.train.validation import Validation
 
 PICTURES = 4  # validation images shown in TensorBoard
+THUMBNAIL_PX = 480
 
 
 def group_losses(terms: dict[str, float]) -> dict[str, float]:
@@ -53,6 +57,7 @@ class RunLog:
         )
         self._task = self._bar.add_task("train", total=1.0, facts="")
         self._ap: float | None = None
+        self._thumbnails: dict[int, Image] = {}
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -78,7 +83,9 @@ class RunLog:
         seconds: float,
     ) -> None:
         """Record a training step's losses; `done` is the share of the run, 0..1."""
-        values = {name: float(term.detach()) for name, term in terms.items()}
+        # one transfer from the device, not one a term
+        numbers = torch.stack([term.detach() for term in terms.values()]).tolist()
+        values = dict(zip(terms, numbers, strict=True))
         losses = group_losses(values)
         for name, value in losses.items():
             self._scalar(f"loss/{name}", value, step)
@@ -105,7 +112,7 @@ class RunLog:
     ) -> None:
         """Record a validation's numbers."""
         numbers = result.metrics.to_json()
-        self._ap = max(self._ap or 0.0, numbers["AP"] or 0.0)
+        self._ap = numbers["AP"] or 0.0
         for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"):
             self._scalar(f"precision/{name}", numbers[name], step)
         for name in ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"):
@@ -119,8 +126,6 @@ class RunLog:
                 "best": is_best,
             }
         )
-        if not self._bar.disable or self.console.is_terminal:
-            return
         self.say(
             f"{seconds:5.0f} s  step {step}  epoch {epoch:.1f}  AP {numbers['AP'] or 0:.3f}  "
             f"AP50 {numbers['AP50'] or 0:.3f}" + ("  best so far" if is_best else "")
@@ -129,26 +134,25 @@ class RunLog:
     def pictures(
         self,
         step: int,
-        records: list[Record],
+        records: Sequence[Record],
         found: list[ImageDetections],
         labels: tuple[str, ...],
         threshold: float,
     ) -> None:
         """Prediction on the left, ground truth on the right, of a few validation images."""
-        for index, (record, detections) in enumerate(
-            list(zip(records, found, strict=True))[:PICTURES]
-        ):
-            image = decode_image(record.image)
+        for index, record in enumerate(records[:PICTURES]):
+            detections, image = found[index], self._thumbnail(index, record)
+            scale = np.array([image.width / record.width, image.height / record.height] * 2)
             strong = detections.scores >= threshold
-            size = (labels, record.width, record.height)
+            size = (labels, image.width, image.height)
             predicted = Detections(
-                detections.boxes_xyxy[strong].astype(np.float32),
+                (detections.boxes_xyxy[strong] * scale).astype(np.float32),
                 detections.scores[strong].astype(np.float32),
                 detections.label_ids[strong].astype(np.int32),
                 *size,
             )
             truth = Detections(
-                record.boxes_xyxy.astype(np.float32),
+                (record.boxes_xyxy * scale).astype(np.float32),
                 np.ones(len(record.label_ids), np.float32),
                 record.label_ids.astype(np.int32),
                 *size,
@@ -157,6 +161,14 @@ class RunLog:
             self._events.add_image(
                 f"validation/{index} prediction | truth", both, step, dataformats="HWC"
             )
+
+    def _thumbnail(self, index: int, record: Record) -> Image:
+        """The picture, small enough for an event file; read once."""
+        if index not in self._thumbnails:
+            image = decode_image(record.image)
+            image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+            self._thumbnails[index] = image
+        return self._thumbnails[index]
 
     def say(self, text: str) -> None:
         """One line on stderr."""

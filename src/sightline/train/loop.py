@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch import Tensor
 from sightline.config import make_config
 from sightline.data.augment import STRONG, WEAK
 from sightline.data.dataset import Dataset
-from sightline.errors import TrainingError
+from sightline.errors import SightlineError, TrainingError, UsageError
+from sightline.manifest import MANIFEST_NAME
 from sightline.models.deimv2.network import DeimV2
 from sightline.train.batches import BatchMaker
 from sightline.train.checkpoint import Progress, load_state, save_state
@@ -32,6 +34,8 @@ from sightline.train.start import Start, begin_network, find_start
 from sightline.train.validation import Validation, Validator
 
 VALIDATE_AT = (0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 1.0)
+VALIDATION_SHARE = 0.08  # most of a run bounded by time that one validation may take
+MOST_SKIPPED = 50  # steps in a row
 EXPORT_SECONDS = 15.0  # kept free at the end of a run bounded by time, on a slow machine
 
 
@@ -51,25 +55,48 @@ def train(
     """
     started = time.monotonic()
     config = make_config(TrainConfig, settings)
+    if resume and out is None:
+        raise UsageError("resuming needs the run's folder: add --out DIR")
+    start, device = find_start(config.model), choose_device(config.device)
     if not isinstance(dataset, Dataset):
         dataset = Dataset.load(dataset)
     dataset = dataset.with_splits()
     for split in ("train", "val"):
         dataset.require_boxes(split)
-    folder = Path(out) if out is not None else new_run_folder(dataset.root.name)
-    if not resume and (folder / "metrics.jsonl").exists():
-        raise TrainingError(f"{folder} already holds a run; add --resume, or use another --out")
-    start, device = find_start(config.model), choose_device(config.device)
-    with RunLog(folder, quiet=quiet) as log:
-        trainer = Trainer(dataset, config, start, device, folder, log)
+    run = Run(Path(out) if out is not None else new_run_folder(dataset.root.name))
+    prepare_folder(run, resume)
+    with RunLog(run.folder, quiet=quiet) as log:
+        log.say(
+            f"training {config.model} on {len(dataset.splits['train'])} images into {run.folder}"
+        )
+        trainer = Trainer(dataset, config, start, device, run.folder, log)
         trainer.started = started
         if resume:
             trainer.resume()
+        trainer.write_settings()
         trainer.fit()
         trainer.finish()
-    run = Run(folder)
-    write_report(run)
+        try:
+            write_report(run, dataset)
+        except (SightlineError, OSError) as error:
+            log.say(f"the run is complete, but its report could not be written: {error}")
     return run
+
+
+def prepare_folder(run: Run, resume: bool) -> None:
+    """Make sure that the folder can be trained into.
+
+    What a run left that was stopped before its first validation is cleared. Raises TrainingError
+    where there is a run and `resume` is not asked for, or the other way round.
+    """
+    holds_run = run.state.is_file() or (run.best / MANIFEST_NAME).is_file()
+    if holds_run and not resume:
+        raise TrainingError(f"{run.folder} already holds a run; add --resume, or use another --out")
+    if resume and not run.state.is_file():
+        raise TrainingError(f"nothing to resume: {run.state} does not exist")
+    if not holds_run:
+        (run.folder / "metrics.jsonl").unlink(missing_ok=True)
+        shutil.rmtree(run.folder / "events", ignore_errors=True)
 
 
 class Trainer:
@@ -86,6 +113,9 @@ class Trainer:
     ) -> None:
         self.dataset, self.config, self.folder, self.log = dataset, config, folder, log
         self.start, self.device = start, device
+        self.use_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
         self.started = time.monotonic()
         records = dataset.subset("train").records
         self.recipe: Recipe = recipe_for(self.start, config)
@@ -106,12 +136,19 @@ class Trainer:
             records, batch=config.batch, side=self.model.input_px, seed=config.seed
         )
         val = dataset.subset("val").records
-        self.validator = Validator(val, dataset.classes, self.model.input_px, self.device)
+        self.validator = Validator(
+            val,
+            dataset.classes,
+            self.model.input_px,
+            self.device,
+            None if config.minutes is None else config.minutes * 60 * VALIDATION_SHARE,
+        )
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         self.best_validation: Validation | None = None
         self.validation_seconds = 0.0
-        self._write_settings()
+        self.validated_step = -1
+        self.skipped = 0
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -121,7 +158,9 @@ class Trainer:
             "input size": self.model.input_px,
             "batch": self.config.batch,
             "seed": self.config.seed,
+            "learning rate": self.recipe.learning_rate,
             "data set": self.dataset.fingerprint(),
+            "split": self._split_names(),
         }
 
     def resume(self) -> None:
@@ -151,9 +190,10 @@ class Trainer:
                 if self.done >= marks[0]:
                     while marks and self.done >= marks[0]:
                         marks.pop(0)
-                    self._validate()
+                    if self.progress.step > self.validated_step:
+                        self._validate()
         except KeyboardInterrupt:
-            self.log.say("stopped; keeping the best model so far")
+            self.log.say("stopped; keeping the best model so far, a few seconds more")
         finally:
             self.batches.close()
 
@@ -165,6 +205,8 @@ class Trainer:
         network.load_state_dict(self.best)
         if self.best_validation is None:  # resumed after the best was found
             self.best_validation = self.validator(network)
+        # The proof compares in float32, which a GPU's convolutions do not keep to (TF32).
+        network = network.cpu()
         write_best(
             network,
             self.folder / "best",
@@ -175,9 +217,11 @@ class Trainer:
                 "name": self.start.name,
                 "license": self.start.license,
                 "source": self.start.source,
+                "from_drawings": self.start.from_drawings,
             },
             training={
                 **{k: v for k, v in asdict(self.config).items() if v is not None},
+                "model": self.start.name,
                 "steps": self.progress.step,
                 "best_step": self.progress.best_step,
             },
@@ -187,7 +231,12 @@ class Trainer:
     def _step(self, done: float) -> None:
         step = self.progress.step
         strong = done < self.recipe.strong_until
-        batch = self.batches.get(step, STRONG if strong else WEAK)
+        following = done + (1 / self.steps if self.config.minutes is None else 0.0)
+        batch = self.batches.get(
+            step,
+            STRONG if strong else WEAK,
+            STRONG if following < self.recipe.strong_until else WEAK,
+        )
         images, targets = batch.to(self.device)
         factor = self.schedule.factor(done)
         set_learning_rate(self.optimiser, factor)
@@ -195,8 +244,7 @@ class Trainer:
         torch.manual_seed(self.config.seed * 1_000_003 + step)
         self.model.train()
         self.recipe.prepare(self.model)
-        use_bf16 = self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=use_bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16):
             outputs = self.model(images, targets, self.recipe.denoising)
         terms = self.criterion(outputs, targets, self.recipe.denoising)
         loss = torch.stack(list(terms.values())).sum()
@@ -204,8 +252,18 @@ class Trainer:
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         if torch.isfinite(norm):
+            self.skipped = 0
             self.optimiser.step()
             self.ema.update(self.model)
+        else:
+            self.skipped += 1
+            if self.skipped == 1:
+                self.log.say(f"step {step + 1}: a gradient is not finite; the step is skipped")
+            if self.skipped == MOST_SKIPPED:
+                raise TrainingError(
+                    f"{MOST_SKIPPED} steps in a row had no finite gradient: training diverged; "
+                    "lower --learning-rate"
+                )
         self.progress.step += 1
         self._clock()
         self.log.step(
@@ -223,15 +281,14 @@ class Trainer:
         ap = result.metrics.AP or 0.0
         is_best = ap > self.progress.best_ap
         if is_best:
-            self.progress.best_ap, self.progress.best_step = ap, self.progress.step
-            self.best_validation = result
             self.best = {k: v.detach().clone() for k, v in self.ema.model.state_dict().items()}
+            self.best_validation = result
+            self.progress.best_ap, self.progress.best_step = ap, self.progress.step
+        self.validated_step = self.progress.step
         self._clock()
         step = self.progress.step
         self.log.validation(step, self._epoch, self.progress.seconds, result, is_best)
-        self.log.pictures(
-            step, list(self.validator.records), result.found, self.dataset.classes, 0.3
-        )
+        self.log.pictures(step, self.validator.records, result.found, self.dataset.classes, 0.3)
         self.progress.ema_updates = self.ema.updates
         save_state(
             self.folder / "last",
@@ -251,7 +308,12 @@ class Trainer:
     def _epoch(self) -> float:
         return self.progress.step * self.config.batch / len(self.batches.records)
 
-    def _write_settings(self) -> None:
+    def _split_names(self) -> dict[str, list[str]]:
+        names = self.dataset.names
+        return {k: [names[i] for i in rows] for k, rows in self.dataset.splits.items()}
+
+    def write_settings(self) -> None:
+        """Write config.toml and split.json."""
         import tomli_w
 
         values = {k: v for k, v in asdict(self.config).items() if v is not None}
@@ -271,9 +333,8 @@ class Trainer:
             self.folder / "config.toml",
             tomli_w.dumps({"train": values, "derived": derived, "data": data}),
         )
-        names = self.dataset.names
-        splits = {k: [names[i] for i in rows] for k, rows in self.dataset.splits.items()}
-        _write(self.folder / "split.json", json.dumps(splits, indent=1, ensure_ascii=False))
+        splits = json.dumps(self._split_names(), indent=1, ensure_ascii=False)
+        _write(self.folder / "split.json", splits)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -287,8 +348,6 @@ def choose_device(wanted: str) -> torch.device:
         raise TrainingError(
             "no CUDA device here (torch.cuda.is_available() is false); --device cpu"
         )
-    if wanted == "mps" and not torch.backends.mps.is_available():
-        raise TrainingError("no Metal device here; use --device cpu")
     return torch.device(wanted)
 
 

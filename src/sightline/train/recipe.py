@@ -50,8 +50,8 @@ def recipe_for(start: Start, config: TrainConfig) -> Recipe:
     Starter weights have seen drawings alone, so everything in them must move further.
     """
     scale = (config.batch / BATCH) ** 0.5
-    if start.is_starter:
-        rate = config.learning_rate or 8e-4 * scale
+    if start.from_drawings:
+        rate = 8e-4 * scale if config.learning_rate is None else config.learning_rate
         return Recipe(rate, 1.0, denoising=0, copies=4, train_norms=True)
-    rate = config.learning_rate or 5e-4 * scale
+    rate = 5e-4 * scale if config.learning_rate is None else config.learning_rate
     return Recipe(rate, 0.2)

@@ -20,6 +20,11 @@ class Run:
         return self.folder / "best"
 
     @property
+    def state(self) -> Path:
+        """What the run goes on from."""
+        return self.folder / "last" / "state.safetensors"
+
+    @property
     def report(self) -> Path:
         """A page about the run."""
         return self.folder / "report.html"

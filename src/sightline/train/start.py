@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from sightline.data.images import decode_image, resize_stretch
 from sightline.data.records import Record
-from sightline.errors import BundleDamaged, ModelNotFound
+from sightline.errors import ModelNotFound
 from sightline.labels import COCO_LABELS
 from sightline.manifest import WEIGHTS_NAME, read_manifest, verify_files
 from sightline.models.deimv2.encoder import RepBlock
 from sightline.models.deimv2.layers import ConvNorm
 from sightline.models.deimv2.network import DeimV2
 from sightline.models.pull import pull_weights
-from sightline.models.weights import build_model, has_identity_statistics, read_weights
+from sightline.models.weights import (
+    build_model,
+    has_identity_statistics,
+    read_classes,
+    read_weights,
+)
 from sightline.runtime.locate import locate_bundle
 from sightline.train.config import TrainConfig
 from sightline.zoo import ZOO, zoo_model
@@ -33,7 +36,10 @@ _CLASS_HEADS = ("decoder.enc_score_head", *(f"decoder.dec_score_head.{i}" for i 
 
 @dataclass(frozen=True)
 class Start:
-    """Weights to begin with and what is known of them. source: a URL or a path's name."""
+    """Weights to begin with and what is known of them.
+
+    source: where they are from. from_drawings: whether they have seen drawings only.
+    """
 
     name: str
     size: str
@@ -41,11 +47,7 @@ class Start:
     labels: tuple[str, ...]
     license: str
     source: str
-
-    @property
-    def is_starter(self) -> bool:
-        """Whether these weights have seen drawings only."""
-        return self.name.startswith("starter-")
+    from_drawings: bool
 
 
 def find_start(model: str) -> Start:
@@ -56,9 +58,10 @@ def find_start(model: str) -> Start:
     if model in ZOO and not Path(model).exists():
         entry = zoo_model(model)
         weights = pull_weights(model)
-        labels = _labels_inside(weights) or COCO_LABELS
+        labels = read_classes(weights) or COCO_LABELS
         source = entry.url or "shipped with Sightline"
-        return Start(model, entry.size, weights, labels, entry.license, source)
+        from_drawings = entry.repository is None
+        return Start(model, entry.size, weights, labels, entry.license, source, from_drawings)
     bundle = locate_bundle(model)
     manifest = read_manifest(bundle)
     verify_files(bundle, manifest, (WEIGHTS_NAME,))
@@ -71,18 +74,8 @@ def find_start(model: str) -> Start:
         manifest.labels,
         str(manifest.base.get("license", "")),
         f"bundle {manifest.name}",
+        from_drawings=bool(manifest.base.get("from_drawings", False)),
     )
-
-
-def _labels_inside(weights: Path) -> tuple[str, ...] | None:
-    """The class names that a safetensors file's metadata may carry."""
-    try:
-        with safe_open(weights, "pt") as opened:
-            return tuple(json.loads((opened.metadata() or {})["classes"]))
-    except KeyError:
-        return None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise BundleDamaged(f"{weights} is no readable safetensors file: {error}") from error
 
 
 def begin_network(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,11 +31,21 @@ class Validation:
 
 
 class Validator:
-    """Evaluates networks on the same images again and again."""
+    """Evaluates networks on the same images again and again.
+
+    max_seconds: where the first time takes longer, the images it got to are the ones used from
+    then on, so that a run bounded by time is not spent on validation.
+    """
 
     def __init__(
-        self, records: Sequence[Record], labels: Sequence[str], side: int, device: torch.device
+        self,
+        records: Sequence[Record],
+        labels: Sequence[str],
+        side: int,
+        device: torch.device,
+        max_seconds: float | None = None,
     ) -> None:
+        self.max_seconds = max_seconds
         self.records, self.labels = records, labels
         self.side, self.device = side, device
         self.truths = [truth_of(record) for record in records]
@@ -45,11 +56,16 @@ class Validator:
         was_training = model.training
         model.eval()
         found: list[ImageDetections] = []
+        begun = time.monotonic()
         with ThreadPoolExecutor(2) as pool:
             for start in range(0, len(self.records), batch):
                 rows = range(start, min(start + batch, len(self.records)))
                 pixels = np.stack(list(pool.map(self.pixels, rows)))
                 found += self._detect(model, pixels, rows)
+                if self.max_seconds is not None and time.monotonic() - begun > self.max_seconds:
+                    break
+        self.max_seconds = None
+        self.records, self.truths = self.records[: len(found)], self.truths[: len(found)]
         model.train(was_training)
         return Validation(coco_metrics(self.truths, found, self.labels), self.truths, found)
 

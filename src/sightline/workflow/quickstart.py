@@ -12,8 +12,9 @@ from pathlib import Path
 from sightline.config import option
 from sightline.data.dataset import Dataset
 from sightline.data.sample import write_sample, write_sample_clip
-from sightline.errors import MissingExtra
 from sightline.evaluate.coco import Metrics
+from sightline.public_names import load_public
+from sightline.train.run import Run
 
 MODEL = "starter-atto"
 INPUT_PX = 224
@@ -24,7 +25,7 @@ BATCH = 16
 class QuickstartConfig:
     """Settings of `sightline quickstart`."""
 
-    minutes: float = option(4.0, "time for training, evaluation and export included", low=0.2)
+    minutes: float = option(4.0, "time for training, validation and export included", low=0.5)
     train: int = option(120, "pictures drawn to train on", low=8)
     val: int = option(100, "pictures drawn to validate on", low=4)
     seed: int = option(0, "another seed draws other pictures", low=0)
@@ -51,17 +52,15 @@ def quickstart(
 
     Raises MissingExtra without [train].
     """
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise MissingExtra("quickstart", "train")
     from sightline.evaluate.run import evaluate
-    from sightline.train.loop import train
 
+    train = load_public("sightline.train.loop", "train")
     config = config or QuickstartConfig()
     folder.mkdir(parents=True, exist_ok=True)
     photos, run, clip = folder / "photos", folder / "run", folder / "clip.webm"
-    if not photos.exists():
+    if photos.exists():
+        say(f"1/4 the pictures in {photos} are there already")
+    else:
         say(f"1/4 drawing {config.train + config.val} pictures of four objects into {photos}")
         write_sample(photos, train=config.train, val=config.val, seed=config.seed)
     if not clip.exists():
@@ -72,13 +71,13 @@ def quickstart(
         train(
             dataset,
             out=run,
-            resume=(run / "last").exists(),
+            resume=Run(run).state.is_file(),
             model=MODEL,
             input_px=INPUT_PX,
             batch=BATCH,
             minutes=config.minutes,
             seed=config.seed,
         )
-    say(f"3/4 evaluating {run / 'best'} on {config.val} pictures it has not seen")
+    say(f"3/4 evaluating {run / 'best'} on pictures it was not trained on")
     metrics = evaluate(run, dataset, split="val")
     return Quickstart(photos, run, clip, metrics)

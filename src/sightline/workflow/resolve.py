@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,18 +39,14 @@ def ensure_bundle(
 
 def make_zoo_bundle(name: str, weights: Path, destination: Path) -> Path:
     """Write the bundle of a zoo model from its weights file."""
-    from safetensors import safe_open
-
     from sightline.export.bundle import write_bundle
-    from sightline.models.weights import build_model, read_weights
+    from sightline.export.run import proof_images, prove_onnx
+    from sightline.models.weights import build_model, read_classes, read_weights
 
     model = zoo_model(name)
-    labels = list(COCO_LABELS)
-    with contextlib.suppress(KeyError), safe_open(weights, "pt") as opened:
-        import json
-
-        labels = json.loads((opened.metadata() or {})["classes"])
+    labels = read_classes(weights) or COCO_LABELS
     network = build_model(model.size, len(labels), read_weights(weights))
+    images = proof_images(None, network.input_px)
     write_bundle(
         network,
         destination,
@@ -59,6 +54,7 @@ def make_zoo_bundle(name: str, weights: Path, destination: Path) -> Path:
         labels=labels,
         score_threshold=COCO_THRESHOLD,
         base={"name": name, "license": model.license, "source": model.url or "in the package"},
+        prove=lambda building: [prove_onnx(network, building, images, labels)],
         metrics={} if model.coco_ap is None else {"coco_val2017": {"AP": model.coco_ap}},
     )
     return destination

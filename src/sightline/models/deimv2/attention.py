@@ -77,7 +77,7 @@ def sample_grid(
         value = level.transpose(1, 2).reshape(batch * heads, head_width, rows, columns)
         sampled.append(
             nn.functional.grid_sample(
-                value, part.to(value.dtype), padding_mode="zeros", align_corners=False
+                value.float(), part.float(), padding_mode="zeros", align_corners=False
             )
         )
     mix = weights.permute(0, 2, 1, 3).flatten(0, 1)[:, None]

@@ -25,6 +25,8 @@ def distance_bins(up: Tensor, reg_scale: Tensor) -> Tensor:
 def expected_distances(corners: Tensor, bins: Tensor) -> Tensor:
     """(..., 4) mean distance of each edge from (..., 4 * 33) logits."""
     shaped: Tensor = corners.unflatten(-1, (4, REG_MAX + 1)).softmax(-1)
+    if torch.is_autocast_enabled(corners.device.type):  # positions need more than 8 bits
+        return (shaped.float() * bins).sum(-1)
     return shaped @ bins
 
 
