@@ -84,6 +84,42 @@ def test_the_same_generator_draws_the_same_view(
     np.testing.assert_array_equal(image, before)
 
 
+@given(st.integers(1, 3), st.integers(2, 6000), st.booleans(), seeds)
+@settings(deadline=None)
+def test_strips_of_any_length_are_stretched_like_any_image(
+    thin: int, long: int, is_upright: bool, seed: int
+) -> None:
+    """The right half is white: the view's middle line changes where the box begins."""
+    side = 224
+    image = paint(long, thin, (long // 2, 0, long, thin))
+    box = np.array([[long // 2, 0, long, thin]], np.float64)
+    if is_upright:
+        image, box = image.transpose(1, 0, 2).copy(), box[:, [1, 0, 3, 2]]
+    plain = Augmentation(crop=1.0, zoom_out=1.0, aspect=1.0, color=0.0, flip=False)
+    view, boxes, _ = augment(np.random.default_rng(seed), image, box, np.array([0]), side, plain)
+    assert view.shape == (side, side, 3)
+    if is_upright:
+        view, boxes = view.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]]
+    np.testing.assert_allclose(boxes, [[long // 2 / long, 0, 1, 1]])
+    line = view[side // 2, :, 0]
+    # Three pixels: the averaged strip's own, of which the edge may fall within one.
+    begin = int(np.argmax(line > 127))
+    assert abs(begin - boxes[0, 0] * side) <= 3
+    assert (line[side // 4] < 127) == (side // 4 < begin)
+
+
+@given(st.integers(1, 4), st.integers(1, 3000), seeds)
+@settings(deadline=None, max_examples=30)
+def test_strips_survive_strong_views(thin: int, long: int, seed: int) -> None:
+    image = np.full((long, thin, 3), 200, np.uint8)
+    for turned in (image, image.transpose(1, 0, 2).copy()):
+        height, width = turned.shape[:2]
+        box = np.array([[0, 0, width, height]], np.float64)
+        view, boxes, _ = augment(np.random.default_rng(seed), turned, box, np.array([0]), 224)
+        assert view.shape == (224, 224, 3)
+        assert ((boxes >= 0) & (boxes <= 1)).all()
+
+
 def test_weak_views_are_the_image_or_its_mirror() -> None:
     """And both occur; the mirror of a mirror is the image."""
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
