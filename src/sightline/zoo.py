@@ -57,7 +57,14 @@ ZOO: dict[str, ZooModel] = {
         _official("pico", 640, 1_539_539, 0.385),
         _official("n", 640, 3_600_421, 0.430),
         ZooModel(
-            "starter-atto", "atto", 320, 0, None, "Apache-2.0", None, "starter-atto.safetensors"
+            "starter-atto",
+            "atto",
+            320,
+            496_673,
+            None,
+            "Apache-2.0",
+            None,
+            "starter-atto.safetensors",
         ),
     )
 }
