@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.data.formats import xmltree
-from sightline.data.formats.xmltree import XmlDamaged, parse_xml
+from sightline.data.formats.xmltree import XmlDamaged, parse_xml, read_xml
 
 BOMB = (
     '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
@@ -61,6 +64,22 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xmltree, "MAX_BYTES", 2**20)
     with pytest.raises(XmlDamaged, match="more than 1 MiB"):
         parse_xml(b"<a>" + b" " * 2**20 + b"</a>")
+
+
+def test_a_file_too_large_is_not_even_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(b"<a>caf\xc3\xa9</a>")
+    assert read_xml(path).text == "café"
+    with path.open("r+b") as file:
+        file.truncate(xmltree.MAX_BYTES + 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(XmlDamaged, match="more than 16 MiB"):
+            read_xml(path)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2**20  # far above what the check takes, far below the file
 
 
 @given(data=st.binary(max_size=200) | st.text("<>/a &;!['\"]-?=x\n").map(str.encode))

@@ -31,7 +31,7 @@ from sightline.data.formats.contents import (
 )
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.staging import copy_images, name_copies, staged_folder
-from sightline.data.formats.xmltree import Element, XmlDamaged, parse_xml
+from sightline.data.formats.xmltree import Element, XmlDamaged, read_xml
 from sightline.data.records import Problem, Record
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_voc(listing: Listing) -> Contents | str:
 
 def _read_annotation(reading: Reading, file: str) -> _Annotation | None:
     try:
-        root = parse_xml(reading.listing.path(file).read_bytes())
+        root = read_xml(reading.listing.path(file))
     except XmlDamaged as error:
         reading.report("error", "xml-damaged", file, error.line, f"no readable XML: {error}")
         return None

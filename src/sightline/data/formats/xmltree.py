@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl
@@ -75,6 +76,12 @@ class _Builder(ContentHandler):
         self._open[-1].pieces.append(content)
 
 
+def read_xml(path: Path) -> Element:
+    """The root element of a file. Raises OSError, and XmlDamaged as `parse_xml` does."""
+    _check_size(path.stat().st_size)  # before all of it is in memory
+    return parse_xml(path.read_bytes())
+
+
 def parse_xml(data: bytes) -> Element:
     """The root element. The encoding is what the file declares, else UTF-8 or UTF-16 by its mark.
 
@@ -83,8 +90,7 @@ def parse_xml(data: bytes) -> Element:
     """
     if not data.strip():
         raise XmlDamaged("the file is empty")
-    if len(data) > MAX_BYTES:
-        raise XmlDamaged(f"more than {MAX_BYTES // 2**20} MiB")
+    _check_size(len(data))
     builder = _Builder()
     try:
         defusedxml.sax.parseString(data, builder)
@@ -97,3 +103,8 @@ def parse_xml(data: bytes) -> Element:
     except (SAXException, ValueError, LookupError) as error:  # also: unknown encodings
         raise XmlDamaged(str(error)) from error
     return builder.document.children[0]
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise XmlDamaged(f"more than {MAX_BYTES // 2**20} MiB")
