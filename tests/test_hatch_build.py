@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -66,6 +67,28 @@ def test_the_variable_skips_and_zero_does_not(monkeypatch: pytest.MonkeyPatch) -
     for value, is_skipped in (("1", True), ("0", False), ("", False)):
         monkeypatch.setenv("SIGHTLINE_SKIP_WEB", value)
         assert hatch_build.is_skipped() is is_skipped
+
+
+@pytest.mark.parametrize(
+    ("version", "is_taken"),
+    [
+        ("18.20", False),
+        ("20.18", False),
+        ("20.19", True),
+        ("20.99", True),
+        ("21.0", False),
+        ("21.7", False),
+        ("22.11", False),
+        ("22.12", True),
+        ("23.0", True),
+        ("100.0", True),
+    ],
+)
+def test_versions_of_node_as_vite_takes_them(version: str, is_taken: bool) -> None:
+    major, minor = map(int, version.split("."))
+    assert hatch_build.is_new_enough(major, minor) is is_taken
+    package = json.loads((ROOT / "web/package.json").read_text(encoding="utf-8"))
+    assert package["engines"]["node"] == hatch_build.NODE_RANGE
 
 
 def test_without_node_the_script_says_what_to_do(tmp_path: Path) -> None:
