@@ -54,9 +54,11 @@ def test_wrong_use_is_one_line(
         assert main(["bench", str(tiny_bundle), *option]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line
-    with pytest.raises(SystemExit) as caught:
-        main(["bench", str(tiny_bundle), "--runs", "0"])
-    assert caught.value.code == 2
+    for number in ("0", "-3", "many"):
+        with pytest.raises(SystemExit) as caught:
+            main(["bench", str(tiny_bundle), "--runs", number])
+        assert caught.value.code == 2
+        assert f"at least 1, is expected, not '{number}'" in capsys.readouterr().err
 
 
 def test_the_drawn_image_is_a_photo_sized_jpeg() -> None:

@@ -83,7 +83,7 @@ def _threads(result: ThreadResult) -> str:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"a whole number, at least 1, is expected, not {text!r}")
     return number
