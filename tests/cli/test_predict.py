@@ -82,7 +82,7 @@ def test_every_broken_file_is_named_and_the_rest_predicted(
     done = sightline("predict", coco_bundle, folder, "--json", "--save", tmp_path / "out")
     assert done.returncode == 1
     *messages, peak_kib = done.stderr.splitlines()
-    assert int(peak_kib) < 1024 * 1024  # the bound: 1 GiB of resident memory
+    assert int(peak_kib) < 1024 * 1024  # 1 GiB of resident memory
     assert len(messages) == len(BAD)
     for message, (name, reason) in zip(messages, sorted(BAD.items()), strict=True):
         assert name in message and reason in message

@@ -120,7 +120,7 @@ def test_images_without_any_box_are_no_evaluation(tiny_bundle: Path, tmp_path: P
 
 
 def test_coco_model_reaches_the_official_graphs_numbers(coco_bundle: Path, shared: Path) -> None:
-    """0.005: the issue's bound. The reference is the official ONNX file's own detections.
+    """0.005: half a point of AP. The reference is the official ONNX file's own detections.
 
     They were cut at score 0.01 and rounded to 0.1 px, which moves AP by about 0.001.
     """

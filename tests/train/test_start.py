@@ -97,7 +97,7 @@ def test_statistics_come_back_without_changing_the_network(
     # eval: the same sums in another order through 40 norms
     torch.testing.assert_close(top_scores(network, photos), before, rtol=0, atol=1e-4)
     restored = train_mode_scores(network, photos)
-    # Each batch's own statistics are near those of all: .77 against .77 for femto in a study,
+    # Each batch's own statistics are near those of all: .77 against .77 for femto when measured,
     # where the lost ones gave .37.
     assert (restored - before).abs().mean() < 0.1
     assert (in_train_mode - before).abs().mean() > 0.2
