@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.main import COMMANDS, main
+from sightline.server.config import ServeConfig
+from sightline.server.errors import STATUS_OF_CODE
 from sightline.train.config import TrainConfig
 
 REPO = Path(__file__).resolve().parent.parent
@@ -33,14 +35,24 @@ def test_every_command_has_help_with_examples(
     assert f"sightline {command}" in help_text
 
 
-def test_every_setting_of_training_stands_in_its_document() -> None:
-    text = (REPO / "docs" / "training.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "config"), [("training.md", TrainConfig), ("serving.md", ServeConfig)]
+)
+def test_every_setting_stands_in_its_document(page: str, config: type) -> None:
+    text = (REPO / "docs" / page).read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `--([\w-]+)` \| ([^|]+?) \|", text, re.MULTILINE))
-    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(TrainConfig)}
+    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(config)}
     assert set(rows) == set(fields)
     for name, field in fields.items():
         if field.default is not None:
-            assert rows[name] == str(field.default), name
+            assert rows[name] == ("off" if field.default is False else str(field.default)), name
+
+
+def test_every_error_of_the_server_stands_in_its_document() -> None:
+    text = (REPO / "docs" / "serving.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", text, re.MULTILINE)
+    assert {code: int(status) for code, status in rows} == STATUS_OF_CODE
+    assert len(rows) == len(STATUS_OF_CODE)
 
 
 def test_links_between_documents_lead_somewhere() -> None:
