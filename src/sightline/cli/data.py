@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sightline.data.check import HINTS, Progress
+from sightline.cli.progress import progress_bar
+from sightline.data.check import HINTS
 from sightline.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Inspect; 1 with --strict where an error was found, else 0."""
-    with _bar("looking at images") as progress:
+    with progress_bar("looking at images") as progress:
         dataset = Dataset.load(args.path, progress=progress)
     if args.json:
         print(json.dumps(summarise(dataset), indent=2))
@@ -137,33 +135,3 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 def _printable(text: str) -> str:
     """Without control characters: a file's name must not steer the terminal."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Progress | None]:
-    """A progress bar on stderr that shows itself after a second; None where nobody looks."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    begin = time.monotonic()
-    bar = Progress(
-        *Progress.get_default_columns()[:2],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task(what, total=None)
-
-    def show(done: int, total: int) -> None:
-        if not bar.live.is_started and time.monotonic() - begin > 1:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        bar.stop()

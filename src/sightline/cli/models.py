@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sightline.cli.progress import progress_bar
 from sightline.zoo import ZOO, bundle_dir, weights_path, zoo_model
-
-if TYPE_CHECKING:
-    from sightline.models.pull import Progress
 
 EPILOG = """examples:
   sightline models                       names, sizes, COCO AP, licences, what is here
@@ -83,7 +79,7 @@ def _pull(name: str) -> int:
         print(f"{name} is ready", file=sys.stderr)
         print(bundle)
         return 0
-    with _download_bar(name) as progress:
+    with progress_bar(name, unit="bytes") as progress:
         weights = pull_weights(name, progress)
     if find_spec("torch") is None:
         print(weights)
@@ -98,18 +94,3 @@ def _pull(name: str) -> int:
     print(f"Making the bundle of {name} ...", file=sys.stderr)
     print(ensure_bundle(name))
     return 0
-
-
-@contextmanager
-def _download_bar(name: str) -> Iterator[Progress | None]:
-    """A progress bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
