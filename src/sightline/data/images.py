@@ -34,6 +34,10 @@ from PIL import (
 
 from sightline.errors import ImageError, ImageNotFound, ImageTooLarge, ImageUnreadable
 
+# How files of the formats taken here are called; what a file is, its bytes decide.
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+)
 MAX_PIXELS = 25_000_000
 # 25 megapixels of 16-bit RGBA, uncompressed, are 200 MB: no honest file is larger.
 MAX_BYTES = 256 * 1024 * 1024

@@ -17,19 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.images import decode_image
+from sightline.data.images import IMAGE_SUFFIXES, decode_image
 from sightline.errors import SourceError
 
 Source = str | Path | int
 
-# By their names: a folder also holds annotations and notes. What is an image is decided by its
-# bytes; those that we refuse (SVG, HEIC, AVIF) are listed so that they are refused aloud.
-IMAGE_SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-        *(".svg", ".heic", ".heif", ".avif"),
-    )
-)
+# Pictures that are refused, and are looked at in folders so that they are refused aloud.
+_REFUSED_SUFFIXES = frozenset((".svg", ".heic", ".heif", ".avif"))
 VIDEO_SUFFIXES = frozenset(
     (
         *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg", ".mjpg"),
@@ -111,7 +105,7 @@ def find_images(folder: Path) -> list[Path]:
     found = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if path.suffix.lower() in IMAGE_SUFFIXES | _REFUSED_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     ]

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-)
+from sightline.data.images import IMAGE_SUFFIXES
+
 _ANNOTATION_FOLDERS = {"annotations", "annotation", "annots", "labels", "xml", "xmls"}
 _IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img", "photos")
 
