@@ -1,7 +1,6 @@
-"""Box arithmetic on NumPy arrays: formats, areas, IoU, per-class NMS.
+"""Box arithmetic on NumPy arrays: areas, IoU, per-class NMS.
 
-Knows nothing of images, files or models. "xyxy" is (x1, y1, x2, y2) with x2 > x1, "xywh" has
-the top left corner and extents (COCO's), "cxcywh" the centre and extents.
+Knows nothing of images, files or models. "xyxy" is (x1, y1, x2, y2) with x2 > x1.
 """
 
 from __future__ import annotations
@@ -14,39 +13,10 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating[Any]]
 
 
-def xywh_to_xyxy(boxes_xywh: FloatArray) -> FloatArray:
-    """(N, 4) corners from top left corner and extents."""
-    xy, wh = boxes_xywh[..., :2], boxes_xywh[..., 2:]
-    return np.concatenate([xy, xy + wh], axis=-1)
-
-
-def xyxy_to_xywh(boxes_xyxy: FloatArray) -> FloatArray:
-    """(N, 4) top left corner and extents from corners."""
-    low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
-    return np.concatenate([low, high - low], axis=-1)
-
-
-def cxcywh_to_xyxy(boxes_cxcywh: FloatArray) -> FloatArray:
-    """(N, 4) corners from centre and extents."""
-    centre, half = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
-    return np.concatenate([centre - half, centre + half], axis=-1)
-
-
-def xyxy_to_cxcywh(boxes_xyxy: FloatArray) -> FloatArray:
-    """(N, 4) centre and extents from corners."""
-    low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
-    return np.concatenate([(low + high) / 2, high - low], axis=-1)
-
-
 def area(boxes_xyxy: FloatArray) -> FloatArray:
     """(N,) areas; an inverted box has area 0."""
     extents = np.clip(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2], 0, None)
     return np.asarray(extents[..., 0] * extents[..., 1])
-
-
-def clip(boxes_xyxy: FloatArray, width: float, height: float) -> FloatArray:
-    """(N, 4) boxes cut at the borders of a width x height image."""
-    return np.clip(boxes_xyxy, 0, np.array([width, height, width, height], boxes_xyxy.dtype))
 
 
 def iou_matrix(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from sightline.boxes import xywh_to_xyxy
 from sightline.evaluate.coco import NUMBERS, coco_metrics
 from sightline.evaluate.matching import ImageDetections, ImageTruth
 
@@ -133,6 +133,12 @@ def reference_numbers(truth_json: dict[str, Any], results: list[dict[str, Any]])
     return judged
 
 
+def corners(entries: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """(N, 4) xyxy of COCO's boxes, which are top left corner and extents."""
+    boxes_xywh = np.array([one["bbox"] for one in entries], float).reshape(-1, 4)
+    return np.c_[boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]]
+
+
 def arrays_of(
     truth_json: dict[str, Any], results: list[dict[str, Any]]
 ) -> tuple[list[ImageTruth], list[ImageDetections], list[str]]:
@@ -142,20 +148,18 @@ def arrays_of(
     truths, detections = [], []
     for image_id in sorted(one["id"] for one in truth_json["images"]):
         mine = [one for one in truth_json["annotations"] if one["image_id"] == image_id]
-        boxes_xywh = np.array([one["bbox"] for one in mine], float).reshape(-1, 4)
         truths.append(
             ImageTruth(
-                xywh_to_xyxy(boxes_xywh),
+                corners(mine),
                 np.array([index[one["category_id"]] for one in mine], int),
                 np.array([bool(one.get("iscrowd")) for one in mine], bool),
                 np.array([one["area"] for one in mine], float),
             )
         )
         mine = [one for one in results if one["image_id"] == image_id]
-        boxes_xywh = np.array([one["bbox"] for one in mine], float).reshape(-1, 4)
         detections.append(
             ImageDetections(
-                xywh_to_xyxy(boxes_xywh),
+                corners(mine),
                 np.array([one["score"] for one in mine], float),
                 np.array([index[one["category_id"]] for one in mine], int),
             )

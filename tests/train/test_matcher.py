@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sightline.boxes import cxcywh_to_xyxy, iou_matrix
+from sightline.boxes import iou_matrix
 from sightline.models.deimv2.decoder import Predictions
 from sightline.models.deimv2.denoising import Target
 from sightline.train.matcher import Matches, match, pool_matches
@@ -39,7 +39,7 @@ def cost_matrix(
     """(Q, G) cost of DETR's matcher, written plainly."""
     p = 1 / (1 + np.exp(-found.logits[image].double().numpy()[:, target.labels.numpy()]))
     boxes, truth = found.boxes[image].double().numpy(), target.boxes.double().numpy()
-    ours, theirs = cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth)
+    ours, theirs = (np.c_[b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2] for b in (boxes, truth))
     iou = iou_matrix(ours, theirs)
     if by_quality:
         return -p * iou**4

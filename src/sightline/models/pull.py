@@ -100,11 +100,6 @@ def check_weights(path: Path, size: str) -> None:
         raise BundleDamaged(f"{path} holds NaN or infinity in {len(bad)} tensors, first {bad[0]}")
 
 
-def is_pulled(name: str) -> bool:
-    """Whether the weights of a zoo model lie here, in the cache or in SIGHTLINE_MODELS."""
-    return weights_path(name).is_file()
-
-
 def _cached_path(name: str) -> Path:
     return cache_dir() / "weights" / f"{name}.safetensors"
 
