@@ -9,18 +9,20 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.boxes import area
 from sightline.data.drawn import QUICKSTART_KINDS, DrawnScene, draw_scene
 from sightline.data.drawn.background import draw_background
 from sightline.data.drawn.object import Light, compose, draw_object
+from sightline.data.formats.voc import annotation_text
+from sightline.data.records import Record
 from sightline.errors import DatasetError, SourceError
 
 Progress = Callable[[int, int], None]
@@ -84,36 +86,23 @@ def _fill_folder(
             )
             picture = Image.fromarray(scene.image)
             picture.save(folder / "images" / f"{name}.jpg", quality=_JPEG_QUALITY)
-            annotation = _annotation(f"{name}.jpg", scene, kinds)
-            annotation.write(folder / "annotations" / f"{name}.xml", encoding="utf-8")
+            image = f"images/{name}.jpg"
+            text = annotation_text(_record(folder / image, scene), image, kinds)
+            path = folder / "annotations" / f"{name}.xml"
+            path.write_text(text, encoding="utf-8", newline="\n")
             done += 1
             if progress is not None:
                 progress(done, total)
         (lists / f"{split}.txt").write_text("".join(f"{n}\n" for n in names), encoding="utf-8")
 
 
-def _annotation(
-    filename: str, scene: DrawnScene, kinds: Sequence[str]
-) -> ElementTree.ElementTree[ElementTree.Element]:
-    """The image's Pascal VOC document; corners are pixel edges, counted from 0."""
-    root = ElementTree.Element("annotation")
-    ElementTree.SubElement(root, "folder").text = "images"
-    ElementTree.SubElement(root, "filename").text = filename
-    height, width, depth = scene.image.shape
-    _add_fields(ElementTree.SubElement(root, "size"), width=width, height=height, depth=depth)
-    for box_xyxy, label_id in zip(scene.boxes_xyxy, scene.label_ids, strict=True):
-        item = ElementTree.SubElement(root, "object")
-        _add_fields(item, name=kinds[label_id], truncated=0, difficult=0)
-        corners = zip(("xmin", "ymin", "xmax", "ymax"), box_xyxy, strict=True)
-        box = ElementTree.SubElement(item, "bndbox")
-        _add_fields(box, **{tag: round(value) for tag, value in corners})
-    ElementTree.indent(root)
-    return ElementTree.ElementTree(root)
-
-
-def _add_fields(parent: ElementTree.Element, **fields: str | int) -> None:
-    for tag, value in fields.items():
-        ElementTree.SubElement(parent, tag).text = str(value)
+def _record(image: Path, scene: DrawnScene) -> Record:
+    """The scene's boxes as its annotation says them: whole pixels, as people's tools do."""
+    height, width, _ = scene.image.shape
+    boxes_xyxy = scene.boxes_xyxy.round().astype(np.float64)
+    is_crowd = np.zeros(len(boxes_xyxy), bool)
+    areas = np.asarray(area(boxes_xyxy), np.float64)
+    return Record(image, width, height, boxes_xyxy, scene.label_ids, is_crowd, areas)
 
 
 @dataclass(frozen=True)

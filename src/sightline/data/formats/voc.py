@@ -294,7 +294,7 @@ def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
         copy_images([record.image for record in dataset.records], copies, folder / "JPEGImages")
         (folder / "Annotations").mkdir()
         for record, copy, name in zip(dataset.records, copies, dataset.names, strict=True):
-            text = _annotation_text(record, copy, classes)
+            text = annotation_text(record, f"JPEGImages/{copy}", classes)
             path = folder / "Annotations" / f"{PurePosixPath(copy).stem}.xml"
             path.write_text(text, encoding="utf-8", newline="\n")
             lost += _lost_in_voc(record, name)
@@ -308,8 +308,9 @@ def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
     return tuple(lost)
 
 
-def _annotation_text(record: Record, copy: str, classes: Sequence[str]) -> str:
-    """The XML of one image, laid out as LabelImg does."""
+def annotation_text(record: Record, image: str, classes: Sequence[str]) -> str:
+    """The XML of one image, laid out as LabelImg does; `image` is its FOLDER/NAME."""
+    folder, _, name = image.partition("/")
     objects = "".join(
         f"\t<object>\n\t\t<name>{escape(classes[label])}</name>\n"
         f"\t\t<pose>Unspecified</pose>\n\t\t<truncated>0</truncated>\n"
@@ -328,8 +329,8 @@ def _annotation_text(record: Record, copy: str, classes: Sequence[str]) -> str:
     )
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
-        f"<annotation>\n\t<folder>JPEGImages</folder>\n"
-        f"\t<filename>{escape(_NO_XML.sub(chr(0xFFFD), copy))}</filename>\n"
+        f"<annotation>\n\t<folder>{folder}</folder>\n"
+        f"\t<filename>{escape(_NO_XML.sub(chr(0xFFFD), name))}</filename>\n"
         f"\t<size>\n\t\t<width>{record.width}</width>\n\t\t<height>{record.height}</height>\n"
         f"\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n"
         f"{objects}</annotation>\n"
