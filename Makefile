@@ -16,7 +16,8 @@ quickstart: $(VENV)/.train $(STATIC)  ## draw, train, evaluate, open the live pa
 test: $(VENV)/.dev $(STATIC) browser lint  ## everything, the browser included
 	$(BIN)/python hatch_build.py npm run check
 	$(BIN)/python hatch_build.py npm test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/browser
+	$(BIN)/python -m pytest tests/browser  # of its own: Playwright keeps an event loop running
 
 check: $(VENV)/.dev lint  ## the fast loop: lint, types, quick tests
 	$(BIN)/python -m pytest -q -m "not slow and not browser"

@@ -145,7 +145,7 @@ def test_begin_network_is_ready_for_new_classes(
 ) -> None:
     monkeypatch.setenv("SIGHTLINE_MODELS", str(shared / "models"))
     start = find_start("deimv2-atto")
-    assert (start.size, start.labels, start.is_starter) == ("atto", COCO_LABELS, False)
+    assert (start.size, start.labels, start.from_drawings) == ("atto", COCO_LABELS, False)
     assert start.license == "Apache-2.0"
     records = load_records(shared)
     network = begin_network(start, ["kangaroo"], TrainConfig(input_px=160), records)

@@ -53,10 +53,12 @@ class BatchMaker:
         self._cached_bytes = 0
         self._ahead: dict[int, list[Future[tuple[NDArray[np.uint8], Target]]]] = {}
 
-    def get(self, step: int, how: Augmentation = STRONG, following: Augmentation = STRONG) -> Batch:
-        """The batch of that step; the next one, with `following`, is begun."""
+    def get(
+        self, step: int, how: Augmentation = STRONG, following: Augmentation | None = None
+    ) -> Batch:
+        """The batch of that step; the next one, with `following` (else `how`), is begun."""
         futures = self._ahead.pop(step, None) or self._submit(step, how)
-        self._ahead[step + 1] = self._submit(step + 1, following)
+        self._ahead[step + 1] = self._submit(step + 1, following or how)
         views, targets = zip(*(future.result() for future in futures), strict=True)
         return Batch(torch.from_numpy(np.stack(views)), list(targets))
 

@@ -72,12 +72,13 @@ def sample_grid(
     head_width = memory.shape[-1] // heads
     grid = (2 * locations - 1).permute(0, 2, 1, 3, 4).flatten(0, 1)
     levels = memory.split([rows * columns for rows, columns in maps], dim=1)
+    kind = torch.promote_types(memory.dtype, torch.float32)  # positions need more than 8 bits
     sampled = []
     for level, (rows, columns), part in zip(levels, maps, grid.split(points, dim=2), strict=True):
         value = level.transpose(1, 2).reshape(batch * heads, head_width, rows, columns)
         sampled.append(
             nn.functional.grid_sample(
-                value.float(), part.float(), padding_mode="zeros", align_corners=False
+                value.to(kind), part.to(kind), padding_mode="zeros", align_corners=False
             )
         )
     mix = weights.permute(0, 2, 1, 3).flatten(0, 1)[:, None]
