@@ -49,7 +49,8 @@ def _say(message: str) -> None:
 
 def announce(endpoint: Endpoint, config: ServeConfig) -> None:
     """The address on stdout, where a program may read it; what to know on stderr."""
-    for url in endpoint.urls:
+    urls = [_with_sample(url) if config.sample_clip else url for url in endpoint.urls]
+    for url in urls:
         print(url, flush=True)
     first, *others = endpoint.model_names
     lines = [f"Serving {first}" + (f" (default), {', '.join(others)}" if others else "")]
@@ -70,4 +71,9 @@ def announce(endpoint: Endpoint, config: ServeConfig) -> None:
     lines.append("Ctrl-C stops")
     _say("\n".join(lines))
     if config.open_browser:  # in a thread: a text browser would hold up the server
-        threading.Thread(target=webbrowser.open, args=(endpoint.urls[0],), daemon=True).start()
+        threading.Thread(target=webbrowser.open, args=(urls[0],), daemon=True).start()
+
+
+def _with_sample(url: str) -> str:
+    """The address at which the page begins with the sample clip."""
+    return f"{url}{'&' if '?' in url else '?'}source=sample"
