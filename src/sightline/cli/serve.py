@@ -49,9 +49,9 @@ def _say(message: str) -> None:
 
 def announce(endpoint: Endpoint, config: ServeConfig) -> None:
     """The address on stdout, where a program may read it; what to know on stderr."""
-    urls = [_with_sample(url) if config.sample_clip else url for url in endpoint.urls]
-    for url in urls:
+    for url in endpoint.urls:
         print(url, flush=True)
+    page = _with_sample(endpoint.urls[0]) if config.sample_clip else endpoint.urls[0]
     first, *others = endpoint.model_names
     lines = [f"Serving {first}" + (f" (default), {', '.join(others)}" if others else "")]
     if endpoint.access.token is not None:
@@ -68,10 +68,12 @@ def announce(endpoint: Endpoint, config: ServeConfig) -> None:
             lines.append("Warning: --open: whoever reaches this machine can use the server")
     if "*" in endpoint.access.origins:
         lines.append("Warning: --cors-origin *: every web page may call the server")
+    if config.sample_clip:
+        lines.append(f"The sample clip: {page}")
     lines.append("Ctrl-C stops")
     _say("\n".join(lines))
     if config.open_browser:  # in a thread: a text browser would hold up the server
-        threading.Thread(target=webbrowser.open, args=(urls[0],), daemon=True).start()
+        threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
 
 def _with_sample(url: str) -> str:
