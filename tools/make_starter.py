@@ -86,7 +86,8 @@ def measure(model: DeimV2, side: int, count: int = 400) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--minutes", type=float, default=90, help="the schedule's length")
+    parser.add_argument("--steps", type=int, help="or its steps: repeats a run, whatever the speed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("starter-atto.safetensors"))
     args = parser.parse_args()
@@ -106,7 +107,7 @@ def main() -> None:
 
     waiting = pool.submit(next_batch, 0)
     saved = 0.0
-    while (done := (time.monotonic() - started) / budget) < 1:
+    while (done := step / args.steps if args.steps else (time.monotonic() - started) / budget) < 1:
         images, targets = waiting.result()
         waiting = pool.submit(next_batch, step + 1)
         set_learning_rate(optimiser, schedule.factor(done))

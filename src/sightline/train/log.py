@@ -53,7 +53,7 @@ class RunLog:
             TextColumn("{task.fields[facts]}"),
             TimeRemainingColumn(compact=True),
             console=self.console,
-            disable=quiet or not self.console.is_terminal,
+            disable=quiet or not (self.console.is_terminal or self.console.is_jupyter),
         )
         self._task = self._bar.add_task("train", total=1.0, facts="")
         self._ap: float | None = None
