@@ -53,11 +53,13 @@ BAD = {
 }
 
 # A process of its own, so that its peak memory is the command's and not the tests'.
+# VmHWM and not ru_maxrss, which a child inherits from the process that started it.
 MEASURED = """
-import resource, sys
+import sys
+from pathlib import Path
 from sightline.cli.main import main
 code = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]), file=sys.stderr)
 sys.exit(code)
 """
 
