@@ -110,6 +110,15 @@ def bundle_dir(name: str) -> Path:
     return cache_dir() / "bundles" / name
 
 
+def weights_source(name: str) -> str:
+    """Where the weights that `weights_path` names are from, for a manifest."""
+    model, path = zoo_model(name), weights_path(name)
+    if model.url is None:
+        return "shipped with Sightline"
+    local = models_dir()
+    return f"local file {path.name}" if local is not None and path.parent == local else model.url
+
+
 def weights_path(name: str) -> Path:
     """Where the weights of a zoo model lie, or are to be downloaded to.
 

@@ -32,7 +32,9 @@ class TrainConfig:
     learning_rate: float | None = option(
         None, "peak rate of AdamW; by default 5e-4, scaled with the batch", low=1e-9
     )
-    seed: int = option(0, "same seed, data and CPU give the same losses (without --minutes)", low=0)
+    seed: int = option(
+        0, "same seed, data, CPU and threads give the same losses (without --minutes)", low=0
+    )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ from sightline.models.weights import (
 )
 from sightline.runtime.locate import locate_bundle
 from sightline.train.config import TrainConfig
-from sightline.zoo import ZOO, zoo_model
+from sightline.zoo import ZOO, weights_source, zoo_model
 
 STATISTICS_IMAGES = 48
 
@@ -59,7 +59,7 @@ def find_start(model: str) -> Start:
         entry = zoo_model(model)
         weights = pull_weights(model)
         labels = read_classes(weights) or COCO_LABELS
-        source = entry.url or "shipped with Sightline"
+        source = weights_source(model)
         from_drawings = entry.repository is None
         return Start(model, entry.size, weights, labels, entry.license, source, from_drawings)
     bundle = locate_bundle(model)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sightline.errors import MissingExtra
 from sightline.labels import COCO_LABELS
-from sightline.zoo import ZOO, bundle_dir, cache_dir, zoo_model
+from sightline.zoo import ZOO, bundle_dir, cache_dir, weights_source, zoo_model
 
 COCO_THRESHOLD = 0.5
 
@@ -34,11 +34,11 @@ def ensure_bundle(
     weights = pull_weights(name)
     if progress is not None:
         progress(f"making the bundle of {name} (once)")
-    return make_zoo_bundle(name, weights, cache_dir() / "bundles" / name)
+    return make_zoo_bundle(name, weights, cache_dir() / "bundles" / name, weights_source(name))
 
 
-def make_zoo_bundle(name: str, weights: Path, destination: Path) -> Path:
-    """Write the bundle of a zoo model from its weights file."""
+def make_zoo_bundle(name: str, weights: Path, destination: Path, source: str | None = None) -> Path:
+    """Write the bundle of a zoo model from its weights file; `source` is where that is from."""
     from sightline.export.bundle import write_bundle
     from sightline.export.run import proof_images, prove_onnx
     from sightline.models.weights import build_model, read_classes, read_weights
@@ -47,13 +47,14 @@ def make_zoo_bundle(name: str, weights: Path, destination: Path) -> Path:
     labels = read_classes(weights) or COCO_LABELS
     network = build_model(model.size, len(labels), read_weights(weights))
     images = proof_images(None, network.input_px)
+    source = source or f"local file {weights.name}"
     write_bundle(
         network,
         destination,
         name=name,
         labels=labels,
         score_threshold=COCO_THRESHOLD,
-        base={"name": name, "license": model.license, "source": model.url or "in the package"},
+        base={"name": name, "license": model.license, "source": source},
         prove=lambda building: [prove_onnx(network, building, images, labels)],
         metrics={} if model.coco_ap is None else {"coco_val2017": {"AP": model.coco_ap}},
     )
