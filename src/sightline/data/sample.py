@@ -26,7 +26,7 @@ from sightline.data.records import Record
 from sightline.errors import DatasetError, SourceError
 
 Progress = Callable[[int, int], None]
-_SIZES = (0.2, 0.75)  # objects against the picture's shorter side: a toy on a desk, not far away
+_SIZES = (0.14, 0.7)  # objects against the picture's shorter side: a toy on a desk, not far away
 _OBJECTS = (1, 5)
 _JPEG_QUALITY = 90
 
