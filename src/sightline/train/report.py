@@ -179,9 +179,13 @@ def _charts(facts: Facts) -> str:
             Line(name, points, number, is_faint=True), Line(name, smooth(points), number)
         ]  # fmt: skip
     rates = [(float(line["step"]), line["learning_rate"]) for line in facts.steps]
+    # The tiles show the model as deployed, these curves what came out of the network.
+    raw = (
+        "" if facts.manifest.nms_iou is None else "before the NMS, which the numbers above include"
+    )
     return "<h2>How training went</h2>" + '<section class="charts">{}{}{}{}</section>'.format(
-        _chart("Precision on the validation images", precision, y_range=(0.0, 1.0)),
-        _chart("Recall on the validation images", recall, y_range=(0.0, 1.0)),
+        _chart("Precision on the validation images", precision, note=raw, y_range=(0.0, 1.0)),
+        _chart("Recall on the validation images", recall, note=raw, y_range=(0.0, 1.0)),
         _chart("Losses", losses, note="as computed (thin) and smoothed"),
         _chart("Learning rate", [Line("learning rate", rates, 1)]),
     )
