@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sightline.data
-from sightline.data.check import HINTS, check_box, check_splits, examine_images
+from sightline.data.check import check_box, check_splits
 from sightline.data.dataset import Dataset
+from sightline.data.examine import examine_images
 from sightline.data.formats.contents import RawBox
+from sightline.data.hints import HINTS
 from sightline.errors import ImageNotFound, ImageTooLarge, ImageUnreadable
 
 # What decoding the files given adds to the process, in KiB.
@@ -26,7 +28,7 @@ from sightline.errors import ImageNotFound, ImageTooLarge, ImageUnreadable
 ADDED = """
 import sys
 from pathlib import Path
-from sightline.data.check import examine_images
+from sightline.data.examine import examine_images
 def peak_kib():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 before = peak_kib()

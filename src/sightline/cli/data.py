@@ -8,15 +8,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from sightline.cli.progress import progress_bar
-from sightline.data.check import HINTS
 from sightline.data.dataset import Dataset
+from sightline.data.formats import FORMATS
+from sightline.data.hints import HINTS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sightline.data.records import Problem
 
-_FORMATS = {"voc": "Pascal VOC", "coco": "COCO"}
 _COLORS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 # Of one kind of problem the report shows this many; --json has them all.
 _SHOWN_EACH = 5
@@ -80,7 +80,7 @@ def _print_report(dataset: Dataset) -> None:
     images, boxes = len(dataset), sum(dataset.box_counts.values())
     console.print(Text(_printable(str(dataset.root)), "bold"))
     console.print(
-        f"{_FORMATS[dataset.format]}: {_count(images, 'image')}, {_count(boxes, 'box', 'boxes')}, "
+        f"{FORMATS[dataset.format]}: {_count(images, 'image')}, {_count(boxes, 'box', 'boxes')}, "
         f"{_count(len(dataset.classes), 'class', 'classes')}"
     )
     splits = ", ".join(f"{name} {len(indices)}" for name, indices in dataset.splits.items())

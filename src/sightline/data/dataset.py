@@ -7,7 +7,6 @@ to another. Pixels stay on disk.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,15 +16,10 @@ from typing import overload
 
 import numpy as np
 
-from sightline.data.check import (
-    Progress,
-    build_records,
-    check_classes,
-    check_splits,
-    examine_images,
-)
+from sightline.data.check import build_records, check_classes, check_splits
 from sightline.data.duplicates import find_identical
-from sightline.data.formats import READERS, WRITERS
+from sightline.data.examine import Progress, examine_images
+from sightline.data.formats import DERIVED_READERS, FORMATS, READERS, WRITERS
 from sightline.data.formats.contents import Contents, order_splits
 from sightline.data.formats.listing import Listing, list_files
 from sightline.data.records import Problem, Record
@@ -43,9 +37,9 @@ from sightline.errors import (
 class Dataset:
     """Annotated images.
 
-    root: the folder that problems' files are relative to. format: "voc" or "coco". classes: names
-    in the order of label ids. splits: name -> indices of records, the data set's own or made by
-    `split`; may be empty.
+    root: the folder that problems' files are relative to. format: a key of `FORMATS`. classes:
+    names in the order of label ids. splits: name -> indices of records, the data set's own or made
+    by `split`; may be empty.
     """
 
     root: Path
@@ -69,7 +63,7 @@ class Dataset:
         """
         contents = _recognise(Path(path))
         classes = _complete_classes(contents)
-        paths = [contents.listing.path(raw.image) for raw in contents.images]
+        paths = [contents.listing.image_path(raw.image) for raw in contents.images]
         headers = examine_images(paths, decode=check_images, progress=progress)
         records, splits, problems = build_records(contents, headers, classes)
         members: dict[str, list[int]] = {name: [] for name in contents.splits}
@@ -103,11 +97,8 @@ class Dataset:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Of each record its image's path relative to the root, posix slashes."""
-        root = os.fspath(self.root)
-        return tuple(
-            os.path.relpath(record.image, root).replace(os.sep, "/") for record in self.records
-        )
+        """The name of each record."""
+        return tuple(record.name for record in self.records)
 
     @cached_property
     def identical(self) -> tuple[tuple[int, ...], ...]:
@@ -229,10 +220,12 @@ def _recognise(path: Path) -> Contents:
         listing = list_files(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise DatasetError(f"{path} cannot be read: {error}") from error
-    answers = [read(listing) for read in READERS.values()]
+    answers = [read(listing) for read in READERS]
+    if not any(isinstance(answer, Contents) for answer in answers):
+        answers += [read(listing) for read in DERIVED_READERS]
     found = [answer for answer in answers if isinstance(answer, Contents)]
     if len(found) > 1:
-        kinds = " and ".join(contents.format for contents in found)
+        kinds = " and ".join(FORMATS[contents.format] for contents in found)
         raise DatasetUnrecognised(
             f"{path} holds {kinds} annotations; give the folder or file of the one you mean"
         )

@@ -19,13 +19,16 @@ Severity = Literal["error", "warning", "info"]
 class Record:
     """An image with its boxes.
 
-    image: absolute path. width, height: of the upright image, in pixels. boxes_xyxy: (N, 4)
-    float64 pixels, within the image. label_ids: (N,) int64, indices into the data set's classes.
-    is_crowd: (N,) bool, COCO's iscrowd: regions that neither count as found nor as missed.
-    area: (N,) float64 px², the area that COCO's size ranges use (the box's own unless the format
-    says otherwise).
+    name: what the image is called in its data set, a relative path with posix slashes, the same
+    wherever the data set lies. image: absolute path of the file. width, height: of the upright
+    image, in pixels. boxes_xyxy: (N, 4) float64 pixels, within the image. label_ids: (N,) int64,
+    indices into the data set's classes. is_crowd: (N,) bool, COCO's iscrowd: regions that neither
+    count as found nor as missed. area: (N,) float64 px², the area that COCO's size ranges use (the
+    box's own unless the format says otherwise). is_difficult, is_truncated: (N,) bool, Pascal
+    VOC's flags, kept for other tools: training and evaluation take every box alike.
     """
 
+    name: str
     image: Path
     width: int
     height: int
@@ -33,6 +36,8 @@ class Record:
     label_ids: NDArray[np.int64]
     is_crowd: NDArray[np.bool_]
     area: NDArray[np.float64]
+    is_difficult: NDArray[np.bool_]
+    is_truncated: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,10 @@ def _record(image: Path, scene: DrawnScene) -> Record:
     """The scene's boxes as its annotation says them: whole pixels, as people's tools do."""
     height, width, _ = scene.image.shape
     boxes_xyxy = scene.boxes_xyxy.round().astype(np.float64)
-    is_crowd = np.zeros(len(boxes_xyxy), bool)
+    none = np.zeros(len(boxes_xyxy), bool)
     areas = np.asarray(area(boxes_xyxy), np.float64)
-    return Record(image, width, height, boxes_xyxy, scene.label_ids, is_crowd, areas)
+    ids = scene.label_ids
+    return Record(image.name, image, width, height, boxes_xyxy, ids, none, areas, none, none)
 
 
 @dataclass(frozen=True)

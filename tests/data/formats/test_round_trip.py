@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from sightline.data.dataset import Dataset
 from sightline.data.formats.contents import tidy_name
-from sightline.data.formats.staging import name_copies
 from sightline.data.records import Record
+from sightline.data.staging import name_copies
 
 FILES = ["a.jpg", "b/a.jpg", "c/A.png", "two words.jpg", "имя é.jpg", "x.y.jpg", "#1%20.jpg"]
 # Cs: lone surrogates; Cc, Cn: controls and what XML 1.0 cannot write.
@@ -61,6 +61,7 @@ def datasets(draw: st.DrawFn, *, crowds: bool) -> Dataset:
             area = area * draw(st.sampled_from([1.0, 0.5]))
         records.append(
             Record(
+                FILES[index],
                 Path(FILES[index]),
                 width,
                 height,
@@ -68,6 +69,8 @@ def datasets(draw: st.DrawFn, *, crowds: bool) -> Dataset:
                 np.array([box[4] for box in boxes], np.int64),
                 np.array(crowd, np.bool_),
                 area,
+                np.array([draw(st.booleans()) for _ in boxes], np.bool_),
+                np.array([draw(st.booleans()) for _ in boxes], np.bool_),
             )
         )
     splits = draw(st.sampled_from([(), ("train", "val"), ("train", "val", "test")]))
@@ -110,6 +113,8 @@ def described(dataset: Dataset, names: list[str], digits: int | None) -> dict[st
                     rounded(record.boxes_xyxy),
                     record.is_crowd.tolist(),
                     rounded(record.area),
+                    record.is_difficult.tolist(),
+                    record.is_truncated.tolist(),
                     strict=True,
                 )
             ),

@@ -1,4 +1,4 @@
-"""Annotation formats: one reader and one writer each."""
+"""Annotation formats: a reader each, and a writer where there is one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ from sightline.data.records import Problem
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
+# Format -> what people call it.
+FORMATS: dict[str, str] = {
+    "voc": "Pascal VOC",
+    "coco": "COCO",
+}
 # A reader answers what it found, or in a few words why the files are not its own.
-READERS: dict[str, Callable[[Listing], Contents | str]] = {"voc": read_voc, "coco": read_coco}
+READERS: tuple[Callable[[Listing], Contents | str], ...] = (read_voc, read_coco)
+# Formats that people make from others and keep beside them: looked for where none of those is.
+DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = ()
 # A writer answers what its format could not hold.
 WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
     "voc": write_voc,

@@ -27,8 +27,8 @@ from sightline.data.formats.contents import (
     tidy_name,
 )
 from sightline.data.formats.listing import Listing
-from sightline.data.formats.staging import copy_images, name_copies, staged_folder
 from sightline.data.records import Problem
+from sightline.data.staging import copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -164,12 +164,16 @@ def _read_box(reading: Reading, found: _File, entry: Any) -> None:
         return
     left, top, width, height = (_number(value) for value in corner)
     area = _number(fields.get("area"))
+    flags = fields.get("attributes")  # as CVAT and Datumaro write them
+    flags = flags if isinstance(flags, dict) else {}
     found.boxes[image].append(
         RawBox(
             found.categories[category],
             (left, top, left + width, top + height),
             is_crowd=fields.get("iscrowd") in (1, True),
             area=area if 0 <= area < math.inf else None,
+            is_difficult=flags.get("difficult") in (1, True),
+            is_truncated=flags.get("truncated") in (1, True),
         )
     )
 
@@ -277,13 +281,16 @@ def _document(dataset: Dataset, copies: list[str], indices: tuple[int, ...]) -> 
             "area": _plain(area),
             "iscrowd": int(crowd),
             "segmentation": [],
+            "attributes": {"difficult": difficult, "truncated": truncated},
         }
         for image_id, record in records
-        for label, (x1, y1, x2, y2), area, crowd in zip(
+        for label, (x1, y1, x2, y2), area, crowd, difficult, truncated in zip(
             record.label_ids.tolist(),
             record.boxes_xyxy.tolist(),
             record.area.tolist(),
             record.is_crowd.tolist(),
+            record.is_difficult.tolist(),
+            record.is_truncated.tolist(),
             strict=True,
         )
     ]

@@ -5,6 +5,7 @@ Every format's reader gives these; `data/check.py` turns them into records.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from sightline.data.formats.listing import Listing
 from sightline.data.records import Problem, Severity
 
 _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+CLASSES_FILE = "classes.txt"
 _SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -27,13 +29,18 @@ _SPLIT_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class RawBox:
-    """A box as written: corners in pixels, perhaps inverted, outside the image or not finite."""
+    """A box as written: perhaps inverted, outside the image or not finite.
+
+    box_xyxy: corners in pixels, or in 0..1 of width and height where its image `is_normalised`.
+    """
 
     label: str
     box_xyxy: tuple[float, float, float, float]
     line: int | None = None
     is_crowd: bool = False
     area: float | None = None
+    is_difficult: bool = False
+    is_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,8 @@ class RawImage:
     """An annotated image. `image` is relative to the listing's root, posix slashes.
 
     annotation: the file that problems name. said_size: (width, height) as the annotation has it.
-    splits: the data set's own splits that hold this image.
+    splits: the data set's own splits that hold this image. is_normalised: its boxes are shares of
+    the upright image's width and height, not pixels; their areas in pixels all the same.
     """
 
     image: str
@@ -50,6 +58,7 @@ class RawImage:
     said_size: tuple[float, float] | None = None
     line: int | None = None
     splits: tuple[str, ...] = ()
+    is_normalised: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,41 @@ class Reading:
         self, severity: Severity, code: str, file: str, line: int | None, message: str
     ) -> None:
         self.problems.append(Problem(severity, code, file, line, message))
+
+    def read_lines(self, file: str) -> list[str]:
+        """The lines of a listed text file; none, and a problem, where it cannot be read."""
+        try:
+            text = self.listing.path(file).read_text("utf-8-sig", errors="surrogateescape")
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+            self.report("error", "file-unreadable", file, None, why)
+            return []
+        return text.splitlines()
+
+    def read_classes(self) -> tuple[str, ...] | None:
+        """The order of classes that a classes.txt at the top gives, for formats that have none."""
+        if CLASSES_FILE not in self.listing.annotations:
+            return None
+        names = (tidy_name(line) for line in self.read_lines(CLASSES_FILE))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def note_outlines(self, file: str, *, polygons: int = 0, rotated: int = 0) -> None:
+        """Report that so many outlines of that file were taken as their bounding boxes."""
+        counts = {"polygon(s)": polygons, "rotated box(es)": rotated}
+        said = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+        if said:
+            message = f"{said} taken as the upright box around each"
+            self.report("info", "outline-boxed", file, None, message)
+
+
+def bounding_box(
+    points: Iterable[tuple[float, float]],
+) -> tuple[float, float, float, float]:
+    """The upright box (x1, y1, x2, y2) around points; not finite where a point is not, or none."""
+    xs, ys = zip(*points, strict=True) if (points := list(points)) else ((math.nan,), (math.nan,))
+    if not all(map(math.isfinite, (*xs, *ys))):
+        return (math.nan, math.nan, math.nan, math.nan)
+    return (min(xs), min(ys), max(xs), max(ys))
 
 
 def tidy_name(text: str) -> str:

@@ -13,8 +13,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sightline.data.images import IMAGE_SUFFIXES
+from sightline.data.staging import INCOMPLETE
+from sightline.data.unpack import is_zip, unpack_zip
+from sightline.errors import DatasetError
 
 _ANNOTATION_FOLDERS = {"annotations", "annotation", "annots", "labels", "xml", "xmls"}
+# What a data set can be read from as one file; a record file brings its images.
+_ANNOTATION_SUFFIXES = {".json", ".xml", ".csv", ".yaml", ".yml", ".data", ".txt"}
 _IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img", "photos")
 
 
@@ -23,16 +28,21 @@ class Listing:
     """Files below `root`, relative to it with posix slashes, sorted.
 
     annotations: those that readers may take for annotation files; images: those that look like
-    images by name.
+    images by name, relative to `image_root` where a reader has unpacked them elsewhere.
     """
 
     root: Path
     annotations: tuple[str, ...]
     images: tuple[str, ...]
+    image_root: Path | None = None
 
     def path(self, file: str) -> Path:
-        """The absolute path of a listed file."""
+        """The absolute path of a listed annotation file."""
         return Path(os.path.normpath(self.root / file))
+
+    def image_path(self, image: str) -> Path:
+        """The absolute path of a listed image."""
+        return Path(os.path.normpath((self.image_root or self.root) / image))
 
     def with_suffix(self, suffix: str) -> list[str]:
         """Annotation files whose name ends so, whatever the case."""
@@ -80,12 +90,17 @@ class Listing:
 def list_files(path: Path) -> Listing:
     """The files of the folder `path`, or around the annotation file `path`; OSError if unreadable.
 
-    Where only annotations lie there, the images are looked for where people keep them: beside a
-    folder called annotations, or in a folder called images up to two levels above.
+    A zip file is unpacked to the cache first. Where only annotations lie there, the images are
+    looked for where people keep them: beside a folder called annotations, or in a folder called
+    images up to two levels above. Raises DatasetError for a zip file that cannot be unpacked.
     """
     given = Path(os.path.abspath(path))
+    if given.is_file() and is_zip(given):
+        given = unpack_zip(given)
+    if INCOMPLETE in given.name:
+        raise DatasetError(f"{path} was left unfinished; write the data set again, remove this one")
     base = given if given.is_dir() else given.parent
-    if given.is_file() and given.suffix.lower() not in (".json", ".xml"):
+    if given.is_file() and given.suffix.lower() not in _ANNOTATION_SUFFIXES:
         return Listing(base, (given.name,), ())  # no need to walk all that lies around it
     files = _walk(base)
     chosen = files if given.is_dir() else [given.name]
@@ -120,7 +135,9 @@ def _walk(root: Path) -> list[str]:
             subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(n for n in subfolders if n[0] != "." and n != "__MACOSX")
+        subfolders[:] = sorted(
+            n for n in subfolders if n[0] != "." and n != "__MACOSX" and INCOMPLETE not in n
+        )
         inside = os.path.relpath(folder, root).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
         files.extend(prefix + name for name in names if name[0] != ".")

@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 
 from sightline.boxes import area
 from sightline.data.formats.contents import (
+    CLASSES_FILE,
     Contents,
     RawBox,
     RawImage,
@@ -30,14 +31,13 @@ from sightline.data.formats.contents import (
     tidy_name,
 )
 from sightline.data.formats.listing import Listing
-from sightline.data.formats.staging import copy_images, name_copies, staged_folder
 from sightline.data.formats.xmltree import Element, XmlDamaged, read_xml
 from sightline.data.records import Problem, Record
+from sightline.data.staging import copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
-CLASSES_FILE = "classes.txt"
 # What XML 1.0 (section 2.2) has no way to write, lone halves of surrogate pairs included.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -77,7 +77,7 @@ def read_voc(listing: Listing) -> Contents | str:
             RawImage(image, a.file, a.boxes, a.size, a.filename_line, splits.get(image, ()))
             for image, a in sorted(images.items())
         ),
-        _read_classes(reading),
+        reading.read_classes(),
         order_splits(split_names),
         tuple(reading.problems),
     )
@@ -126,7 +126,13 @@ def _read_object(reading: Reading, file: str, item: Element) -> RawBox | None:
             reading.report("warning", "decimal-comma", file, line, f"{tag} {text!r}: read as a dot")
         box_xyxy.append(_number(text.replace(",", ".", 1)))
     x1, y1, x2, y2 = box_xyxy
-    return RawBox(label, (x1, y1, x2, y2), corners.line)
+    return RawBox(
+        label,
+        (x1, y1, x2, y2),
+        corners.line,
+        is_difficult=_number(item.text_of("difficult")) == 1,
+        is_truncated=_number(item.text_of("truncated")) == 1,
+    )
 
 
 def _read_size(size: Element | None) -> tuple[float, float] | None:
@@ -250,7 +256,7 @@ def _read_split(
     }
     known = {PurePosixPath(f).stem for f in reading.listing.with_suffix(".xml")}
     split = PurePosixPath(file).stem.replace("trainval", "train")
-    for number, line in enumerate(_read_lines(reading, file), 1):
+    for number, line in enumerate(reading.read_lines(file), 1):
         # "NAME" or, in lists of one class, "NAME 1", "NAME -1".
         names = (line.strip(), line.strip().rpartition(" ")[0].strip())
         image = next((by_stem[name] for name in names if name in by_stem), None)
@@ -261,24 +267,6 @@ def _read_split(
             reading.report(
                 "warning", "split-unknown", file, number, f"{names[0]!r} has no annotation file"
             )
-
-
-def _read_lines(reading: Reading, file: str) -> list[str]:
-    try:
-        return (
-            reading.listing.path(file).read_text("utf-8-sig", errors="surrogateescape").splitlines()
-        )
-    except OSError as error:
-        reading.report("error", "file-unreadable", file, None, f"cannot be read: {error.strerror}")
-        return []
-
-
-def _read_classes(reading: Reading) -> tuple[str, ...] | None:
-    """The order of classes that a classes.txt at the top gives."""
-    if CLASSES_FILE not in reading.listing.annotations:
-        return None
-    names = (tidy_name(line) for line in _read_lines(reading, CLASSES_FILE))
-    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
@@ -313,16 +301,17 @@ def annotation_text(record: Record, image: str, classes: Sequence[str]) -> str:
     folder, _, name = image.partition("/")
     objects = "".join(
         f"\t<object>\n\t\t<name>{escape(classes[label])}</name>\n"
-        f"\t\t<pose>Unspecified</pose>\n\t\t<truncated>0</truncated>\n"
-        f"\t\t<difficult>{int(crowd)}</difficult>\n\t\t<bndbox>\n"
+        f"\t\t<pose>Unspecified</pose>\n\t\t<truncated>{int(truncated)}</truncated>\n"
+        f"\t\t<difficult>{int(difficult)}</difficult>\n\t\t<bndbox>\n"
         + "".join(
             f"\t\t\t<{tag}>{_plain(edge)}</{tag}>\n"
             for tag, edge in zip(_CORNERS, box_xyxy, strict=True)
         )
         + "\t\t</bndbox>\n\t</object>\n"
-        for label, crowd, box_xyxy in zip(
+        for label, truncated, difficult, box_xyxy in zip(
             record.label_ids.tolist(),
-            record.is_crowd.tolist(),
+            record.is_truncated.tolist(),
+            (record.is_difficult | record.is_crowd).tolist(),
             record.boxes_xyxy.tolist(),
             strict=True,
         )

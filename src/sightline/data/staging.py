@@ -11,6 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from sightline.errors import DatasetError
 
+# In the name of a folder that is being written, or whose writing was killed.
+INCOMPLETE = ".incomplete-"
+
 
 @contextmanager
 def staged_folder(destination: Path) -> Iterator[Path]:
@@ -25,7 +28,7 @@ def staged_folder(destination: Path) -> Iterator[Path]:
                 f"{destination} exists and is not empty; nothing is overwritten: name a new folder"
             )
         destination.parent.mkdir(parents=True, exist_ok=True)
-        folder = destination.parent / f"{destination.name}.incomplete-{secrets.token_hex(4)}"
+        folder = destination.parent / f"{destination.name}{INCOMPLETE}{secrets.token_hex(4)}"
         folder.mkdir()
         try:
             yield folder
