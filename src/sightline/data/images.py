@@ -15,7 +15,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -59,6 +59,7 @@ _UPRIGHT = {
 # Pillow's pixel layouts that have a defined black and white, and a conversion to RGB.
 _MODES_8_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 _MODES_16_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
+_GREY_MODES = {"1", "L", "LA", "La", *_MODES_16_BIT}
 _TAKEN = "JPEG, PNG, WebP, GIF, BMP and TIFF are taken"
 
 
@@ -67,13 +68,17 @@ class ImageHeader:
     """What the first bytes say: `width` and `height` of the upright image, in pixels.
 
     format: JPEG, PNG, WEBP, GIF, BMP or TIFF. orientation: EXIF's, 1..8; 1 where absent or
-    senseless.
+    senseless. Remarks, of no weight in comparisons: is_grey, without colour by its pixel layout;
+    odd_orientation, what EXIF has instead of 1..8 (0, which many programs write for "unknown",
+    counts as absent).
     """
 
     width: int
     height: int
     format: str
     orientation: int
+    is_grey: bool = field(default=False, compare=False)
+    odd_orientation: int | None = field(default=None, compare=False)
 
 
 class _JpegFile(JpegImagePlugin.JpegImageFile):
@@ -298,10 +303,11 @@ def _header(kind: str, image: ImageFile.ImageFile) -> ImageHeader:
         width, height = image.tag_v2[256], image.tag_v2[257]
     else:
         value = _exif_orientation(image.info.get("exif", b""))
-    orientation = value if isinstance(value, int) and 1 <= value <= 8 else 1
+    value = value if isinstance(value, int) and value else 1
+    orientation, odd = (value, None) if 1 <= value <= 8 else (1, value)
     if orientation in _TRANSPOSED:
         width, height = height, width
-    return ImageHeader(width, height, kind, orientation)
+    return ImageHeader(width, height, kind, orientation, image.mode in _GREY_MODES, odd)
 
 
 def _exif_orientation(exif: bytes) -> int:

@@ -5,7 +5,7 @@ Every reader yields these, every writer and the trainer take them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,13 +42,19 @@ class Record:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something found in a data set. `file` is relative to the data set, posix slashes."""
+    """Something found in a data set. `file` is relative to the data set, posix slashes.
+
+    images: names of the records it is about, and box_xyxy the box in the first of them, in pixels;
+    for pages that show pictures, no part of what the problem says.
+    """
 
     severity: Severity
     code: str
     file: str
     line: int | None
     message: str
+    images: tuple[str, ...] = field(default=(), compare=False)
+    box_xyxy: tuple[float, float, float, float] | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         return {
