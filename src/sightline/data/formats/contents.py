@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from sightline.data.formats.jsonfile import JsonDamaged, JsonText, read_json
 from sightline.data.formats.listing import Listing
 from sightline.data.records import Problem, Severity
 
@@ -97,6 +98,17 @@ class Reading:
             self.report("error", "file-unreadable", file, None, why)
             return []
         return text.splitlines()
+
+    def read_json(self, file: str) -> JsonText | None:
+        """The document in a listed .json file; None, and a problem, where it cannot be read."""
+        try:
+            return read_json(self.listing.path(file))
+        except JsonDamaged as error:
+            self.report("error", "json-damaged", file, error.line, str(error))
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+            self.report("error", "file-unreadable", file, None, why)
+        return None
 
     def read_classes(self) -> tuple[str, ...] | None:
         """The order of classes that a classes.txt at the top gives, for formats that have none."""

@@ -10,9 +10,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from sightline.data.formats.jsonfile import JsonFile, sniff_json
 from sightline.data.images import IMAGE_SUFFIXES
+from sightline.data.records import Problem
 from sightline.data.staging import INCOMPLETE
 from sightline.data.unpack import is_zip, unpack_zip
 from sightline.errors import DatasetError
@@ -38,15 +40,20 @@ class Listing:
 
     def path(self, file: str) -> Path:
         """The absolute path of a listed annotation file."""
-        return Path(os.path.normpath(self.root / file))
+        return Path(os.path.normpath(f"{self.root}/{file}"))
 
     def image_path(self, image: str) -> Path:
         """The absolute path of a listed image."""
-        return Path(os.path.normpath((self.image_root or self.root) / image))
+        return Path(os.path.normpath(f"{self.image_root or self.root}/{image}"))
 
     def with_suffix(self, suffix: str) -> list[str]:
         """Annotation files whose name ends so, whatever the case."""
         return [file for file in self.annotations if file.lower().endswith(suffix)]
+
+    @cached_property
+    def json_files(self) -> tuple[tuple[JsonFile, ...], tuple[Problem, ...]]:
+        """What each .json file is, and a problem for each that is damaged; read once for all."""
+        return sniff_json((file, self.path(file)) for file in self.with_suffix(".json"))
 
     def find_image(self, name: str, annotation: str) -> str | None:
         """The listed image that `name`, written in the file `annotation`, means; None: none.
@@ -54,9 +61,9 @@ class Listing:
         Folders in `name`, absolute ones and foreign ones included, only help to choose between
         images of the same name, as do the folders of the annotation file.
         """
-        wanted = PurePosixPath(name.replace("\\", "/"))
-        found = self._by_name.get(wanted.name) or self._by_lower_name.get(wanted.name.lower())
-        return self._nearest(found, {*wanted.parent.parts}, annotation) if found else None
+        *folders, wanted = name.replace("\\", "/").split("/")
+        found = self._by_name.get(wanted) or self._by_lower_name.get(wanted.lower())
+        return self._nearest(found, {*folders}, annotation) if found else None
 
     def find_stem(self, stem: str, annotation: str) -> str | None:
         """The listed image with that name but for its ending; None where there is none."""
@@ -66,25 +73,36 @@ class Listing:
     def _nearest(self, found: list[str], said: set[str], annotation: str) -> str:
         if len(found) == 1:
             return found[0]
-        own = PurePosixPath(annotation).parent.parts
+        own = annotation.split("/")[:-1]
+        wanted = said.union(own)
 
         def closeness(image: str) -> tuple[bool, int]:
-            folders = PurePosixPath(image).parent.parts
-            return folders == own, len(said.union(own).intersection(folders))
+            folders = image.split("/")[:-1]
+            return folders == own, len(wanted.intersection(folders))
 
         return max(found, key=closeness)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        return _group(self.images, lambda path: path.name)
+        return _group(self.images, name_of)
 
     @cached_property
     def _by_lower_name(self) -> dict[str, list[str]]:
-        return _group(self.images, lambda path: path.name.lower())
+        return _group(self.images, lambda image: name_of(image).lower())
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        return _group(self.images, lambda path: path.stem)
+        return _group(self.images, stem_of)
+
+
+def name_of(file: str) -> str:
+    """The name without its folders."""
+    return file.rpartition("/")[2]
+
+
+def stem_of(file: str) -> str:
+    """The name without its folders and its ending."""
+    return os.path.splitext(name_of(file))[0]
 
 
 def list_files(path: Path) -> Listing:
@@ -125,22 +143,27 @@ def _walk(root: Path) -> list[str]:
     """Every file below `root`, but hidden ones and what macOS adds to archives."""
     files: list[str] = []
     seen: set[tuple[int, int]] = set()
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    for folder, subfolders, names in os.walk(root, onerror=stop, followlinks=True):
-        status = os.stat(folder)
+    pending = [""]
+    while pending:
+        inside = pending.pop()
+        status = os.stat(root / inside)
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
-            subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        subfolders[:] = sorted(
-            n for n in subfolders if n[0] != "." and n != "__MACOSX" and INCOMPLETE not in n
-        )
-        inside = os.path.relpath(folder, root).replace(os.sep, "/")
-        prefix = "" if inside == "." else f"{inside}/"
-        files.extend(prefix + name for name in names if name[0] != ".")
+        subfolders = []
+        with os.scandir(root / inside) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[0] == "." or name == "__MACOSX":
+                    continue
+                if entry.is_dir():
+                    if INCOMPLETE not in name:
+                        subfolders.append(f"{inside}{name}/")
+                # Neither what waits for a writer, as a named pipe does, nor a device; but a link
+                # to nothing: its image has to be told as missing.
+                elif entry.is_file() or not os.path.exists(entry.path):
+                    files.append(inside + name)
+        pending.extend(sorted(subfolders, reverse=True))
     return sorted(files)
 
 
@@ -155,8 +178,8 @@ def _images_above(base: Path) -> list[str]:
     return []
 
 
-def _group(images: tuple[str, ...], key: Callable[[PurePosixPath], str]) -> dict[str, list[str]]:
+def _group(images: tuple[str, ...], key: Callable[[str], str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for image in images:
-        groups.setdefault(key(PurePosixPath(image)), []).append(image)
+        groups.setdefault(key(image), []).append(image)
     return groups
