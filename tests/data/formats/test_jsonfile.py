@@ -26,7 +26,8 @@ LEAVES = (
     | st.booleans()
     | st.integers(-(10**30), 10**30)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.text()
+    | st.text('\ud83d\ude00\\u"')
 )
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text("abé\n"), inner), max_leaves=12
@@ -56,8 +57,13 @@ def read_back(file: Path) -> Any:
 def test_every_document_in_every_encoding(
     file: Path, value: Any, encoding: str, indent: int | None, is_ascii: bool
 ) -> None:
-    file.write_text(json.dumps(value, indent=indent, ensure_ascii=is_ascii), encoding)
-    assert read_back(file) == value
+    text = json.dumps(value, indent=indent, ensure_ascii=is_ascii)
+    try:
+        file.write_text(text, encoding)
+    except UnicodeEncodeError:  # half a surrogate pair can only be written as an escape
+        text = json.dumps(value, indent=indent)
+        file.write_text(text, encoding)
+    assert read_back(file) == json.loads(text)
 
 
 @given(data=st.binary() | st.text('[]{}",:0123456789.eE-+\\unaftrNI \n\x00é').map(str.encode))
@@ -144,7 +150,7 @@ def test_what_is_wrong_and_where(file: Path, data: bytes, message: str) -> None:
         ('["NaN", "say \\"NaN\\"", "\\\\", NaN]', ["NaN", 'say "NaN"', "\\", None]),
         (
             '["\\ud83d\\ude00 \\ud83d", "\\\\ud800", "\\ude00\\n"]',
-            ["😀 \ufffd", "\\ud800", "\ufffd\n"],
+            ["😀 \ud83d", "\\ud800", "\ude00\n"],
         ),
         ("[1e999, -1e999, 1" + "0" * 5000 + "]", [math.inf, -math.inf, math.inf]),
         ("[" + "9" * 25 + ", {}]", [10**25 - 1, {}]),

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec import Raw
 
 from sightline.data.records import Problem
+
+T = TypeVar("T")
 
 _TOP = msgspec.json.Decoder(dict[str, Raw] | list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -97,7 +99,7 @@ class JsonText:
 def read_json(path: Path) -> JsonText:
     """The document in a file of UTF-8 or UTF-16, with or without byte order mark.
 
-    NaN and infinities, which are no JSON, are read as null; halves of surrogate pairs as U+FFFD.
+    NaN and infinities, which are no JSON, are read as null, halves of surrogate pairs as they are.
     Raises JsonDamaged, OSError.
     """
     text = _in_utf8(path.read_bytes())
@@ -143,30 +145,35 @@ def sniff_json(
     return tuple(found), tuple(problems)
 
 
+def read_part(decoder: msgspec.json.Decoder[T], part: Raw) -> T | None:
+    """The part as what the decoder makes; None where it is something else."""
+    try:
+        return decoder.decode(part)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def list_parts(part: Raw) -> list[Raw] | None:
     """The parts of a list; None where it is none."""
-    try:
-        return _LIST.decode(part)
-    except (msgspec.DecodeError, RecursionError):
-        return None
+    return read_part(_LIST, part)
 
 
 def object_parts(part: Raw) -> dict[str, Raw] | None:
     """The parts of an object by key; None where it is none."""
-    try:
-        return _OBJECT.decode(part)
-    except (msgspec.DecodeError, RecursionError):
-        return None
+    return read_part(_OBJECT, part)
 
 
 def value_of(part: Raw) -> Any:
-    """The value of a part, as json.loads gives it: an infinity where a number is too large."""
+    """The value of a part as json.loads gives it, an infinity where a whole number is too large.
+
+    None, as for null, where it is nested too deeply.
+    """
     try:
         return msgspec.json.decode(part)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return json.loads(bytes(part), parse_int=_whole)
+        return json.loads(bytes(part).decode("utf-8", "surrogatepass"), parse_int=_whole)
     except (ValueError, RecursionError):  # what cannot be told is as good as missing
         return None
 
@@ -208,7 +215,14 @@ def _mend(found: re.Match[bytes]) -> bytes:
         return b"null"
     if b"\\u" not in token:
         return token
-    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], token)
+    return _ESCAPE.sub(_spell_out, token)
+
+
+def _spell_out(escape: re.Match[bytes]) -> bytes:
+    """Half a surrogate pair as the bytes that Python calls surrogatepass: `value_of` reads them."""
+    if escape[1] is None:
+        return escape[0]
+    return chr(int(escape[1][2:], 16)).encode("utf-8", "surrogatepass")
 
 
 def _damage(text: bytes, error: Exception) -> JsonDamaged:
