@@ -95,6 +95,11 @@ class Listing:
         return _group(self.images, stem_of)
 
 
+def folder_of(file: str) -> str:
+    """The folders before the name, "" where there are none."""
+    return file.rpartition("/")[0]
+
+
 def name_of(file: str) -> str:
     """The name without its folders."""
     return file.rpartition("/")[2]

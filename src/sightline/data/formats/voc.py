@@ -15,8 +15,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from sightline.boxes import area
@@ -30,8 +31,8 @@ from sightline.data.formats.contents import (
     split_named_in,
     tidy_name,
 )
-from sightline.data.formats.listing import Listing
-from sightline.data.formats.xmltree import Element, XmlDamaged, read_xml
+from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.xmltree import XmlDamaged, line_of, read_xml, text_of
 from sightline.data.records import Problem, Record
 from sightline.data.staging import copy_images, name_copies, staged_folder
 
@@ -43,7 +44,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Annotation:
     """One XML file: what it says, and which image that is about."""
 
@@ -85,60 +86,62 @@ def read_voc(listing: Listing) -> Contents | str:
 
 def _read_annotation(reading: Reading, file: str) -> _Annotation | None:
     try:
-        root = read_xml(reading.listing.path(file))
+        root = read_xml(reading.listing.path(file), "annotation")
     except XmlDamaged as error:
         reading.report("error", "xml-damaged", file, error.line, f"no readable XML: {error}")
         return None
     except OSError as error:
         reading.report("error", "file-unreadable", file, None, f"cannot be read: {error.strerror}")
         return None
-    if root.tag != "annotation" or root.find("imagesize"):  # imagesize: LabelMe's old XML
-        reading.report("info", "not-voc", file, root.line, f"no VOC annotation: <{root.tag}>")
+    if root.tag != "annotation" or root.find("imagesize") is not None:  # that is LabelMe's old XML
+        reading.report("info", "not-voc", file, line_of(root), f"no VOC annotation: <{root.tag}>")
         return None
     name = root.find("filename")
-    boxes = [box for item in root.all("object") if (box := _read_object(reading, file, item))]
+    boxes = [box for item in root.iterfind("object") if (box := _read_object(reading, file, item))]
     return _Annotation(
         file,
-        name.text if name else "",
-        name.line if name else None,
+        text_of(name),
+        None if name is None else line_of(name),
         _read_size(root.find("size")),
         tuple(boxes),
     )
 
 
 def _read_object(reading: Reading, file: str, item: Element) -> RawBox | None:
-    label = tidy_name(item.text_of("name"))
+    label = tidy_name(text_of(item.find("name")))
     if not label:
-        reading.report(
-            "warning", "class-empty", file, item.line, "object without a class; left out"
-        )
+        what = "object without a class; left out"
+        reading.report("warning", "class-empty", file, line_of(item), what)
         return None
     corners = item.find("bndbox")
     if corners is None:
-        reading.report("warning", "box-missing", file, item.line, f"{label} without <bndbox>")
+        what = f"{label} without <bndbox>"
+        reading.report("warning", "box-missing", file, line_of(item), what)
         return None
-    box_xyxy = []
-    for tag in _CORNERS:
-        child = corners.find(tag)
-        text = child.text if child else ""
-        line = child.line if child else corners.line
-        if "," in text:
-            reading.report("warning", "decimal-comma", file, line, f"{tag} {text!r}: read as a dot")
-        box_xyxy.append(_number(text.replace(",", ".", 1)))
-    x1, y1, x2, y2 = box_xyxy
+    x1, y1, x2, y2 = (_read_corner(reading, file, corners, tag) for tag in _CORNERS)
     return RawBox(
         label,
         (x1, y1, x2, y2),
-        corners.line,
-        is_difficult=_number(item.text_of("difficult")) == 1,
-        is_truncated=_number(item.text_of("truncated")) == 1,
+        line_of(corners),
+        is_difficult=text_of(item.find("difficult")) == "1",
+        is_truncated=text_of(item.find("truncated")) == "1",
     )
+
+
+def _read_corner(reading: Reading, file: str, corners: Element, tag: str) -> float:
+    corner = corners.find(tag)
+    text = text_of(corner)
+    if corner is not None and "," in text:
+        message = f"{tag} {text!r}: read as a dot"
+        reading.report("warning", "decimal-comma", file, line_of(corner), message)
+        text = text.replace(",", ".", 1)
+    return _number(text)
 
 
 def _read_size(size: Element | None) -> tuple[float, float] | None:
     if size is None:
         return None
-    width, height = _number(size.text_of("width")), _number(size.text_of("height"))
+    width, height = _number(text_of(size.find("width"))), _number(text_of(size.find("height")))
     return (width, height) if width > 0 and height > 0 else None
 
 
@@ -156,14 +159,14 @@ def _pair(reading: Reading, annotations: list[_Annotation]) -> dict[str, _Annota
     later: list[_Annotation] = []
     for annotation in annotations:
         image = _named_image(reading, annotation)
-        namesake = image and PurePosixPath(image).stem == PurePosixPath(annotation.file).stem
+        namesake = image and stem_of(image) == stem_of(annotation.file)
         if image and namesake and image not in images:
             images[image] = annotation
         else:
             later.append(annotation)
     for annotation in later:
         named = _named_image(reading, annotation)
-        own = reading.listing.find_stem(PurePosixPath(annotation.file).stem, annotation.file)
+        own = reading.listing.find_stem(stem_of(annotation.file), annotation.file)
         free = next((i for i in (named, own) if i is not None and i not in images), None)
         if free is None:
             _report_unpaired(reading, annotation, named or own)
@@ -178,13 +181,13 @@ def _named_image(reading: Reading, annotation: _Annotation) -> str | None:
     if not name:
         return None
     found = reading.listing.find_image(name, annotation.file)
-    stem = PurePosixPath(name.replace("\\", "/")).stem
+    stem = stem_of(name.replace("\\", "/"))
     return found or reading.listing.find_stem(stem, annotation.file)
 
 
 def _report_unpaired(reading: Reading, annotation: _Annotation, taken: str | None) -> None:
     if taken is None:
-        said = annotation.filename or PurePosixPath(annotation.file).stem
+        said = annotation.filename or stem_of(annotation.file)
         code, message = "image-missing", f"its image is not there: {said!r}"
     else:
         code, message = "image-claimed-twice", f"another annotation file describes {taken} as well"
@@ -193,9 +196,9 @@ def _report_unpaired(reading: Reading, annotation: _Annotation, taken: str | Non
 
 def _report_other_name(reading: Reading, annotation: _Annotation, image: str) -> None:
     written = annotation.filename.replace("\\", "/")
-    if ".." in PurePosixPath(written).parts:
+    if ".." in written.split("/"):
         code, why = "filename-outside", "points outside the data set"
-    elif PurePosixPath(written).name != PurePosixPath(image).name:
+    elif name_of(written) != name_of(image):
         code, why = "filename-differs", "is not there"
     else:
         return
@@ -204,12 +207,11 @@ def _report_other_name(reading: Reading, annotation: _Annotation, image: str) ->
 
 
 def _report_unannotated(reading: Reading, images: dict[str, _Annotation]) -> None:
-    folders = {PurePosixPath(image).parent for image in images}
-    files = {PurePosixPath(file).stem for file in reading.listing.with_suffix(".xml")}
+    folders = {folder_of(image) for image in images}
+    files = {stem_of(file) for file in reading.listing.with_suffix(".xml")}
     for image in reading.listing.images:
-        path = PurePosixPath(image)
         # Where a file of its name exists, that one's own problem has been reported.
-        if image not in images and path.parent in folders and path.stem not in files:
+        if image not in images and folder_of(image) in folders and stem_of(image) not in files:
             reading.report(
                 "warning", "annotation-missing", image, None, "no annotation file; left out"
             )
@@ -222,11 +224,11 @@ def _splits_of(
     lists = [
         file
         for file in reading.listing.with_suffix(".txt")
-        if PurePosixPath(file).parts[-3:-1] == ("ImageSets", "Main")
-        and PurePosixPath(file).stem in ("train", "val", "test", "trainval")
+        if f"/{folder_of(file)}".endswith("/ImageSets/Main")
+        and stem_of(file) in ("train", "val", "test", "trainval")
     ]
-    if {"train", "val"}.intersection(PurePosixPath(file).stem for file in lists):
-        lists = [file for file in lists if PurePosixPath(file).stem != "trainval"]
+    if {"train", "val"}.intersection(map(stem_of, lists)):
+        lists = [file for file in lists if stem_of(file) != "trainval"]
     splits: dict[str, tuple[str, ...]] = {}
     if not lists:
         by_folder = {image: split_named_in(a.file.partition("/")[0]) for image, a in images.items()}
@@ -236,7 +238,7 @@ def _splits_of(
     names = set()
     for file in lists:
         # A list of both, as the devkit has it, is for training.
-        names.add(PurePosixPath(file).stem.replace("trainval", "train"))
+        names.add(stem_of(file).replace("trainval", "train"))
         _read_split(reading, file, images, splits)
     return names, splits
 
@@ -247,15 +249,15 @@ def _read_split(
     images: dict[str, _Annotation],
     splits: dict[str, tuple[str, ...]],
 ) -> None:
-    base = PurePosixPath(file).parents[2]
+    base = folder_of(file).removesuffix("ImageSets/Main")
     by_stem = {
-        PurePosixPath(name).stem: image
+        stem_of(name): image
         for image, annotation in images.items()
-        if PurePosixPath(annotation.file).is_relative_to(base)
+        if annotation.file.startswith(base)
         for name in (annotation.file, image)
     }
-    known = {PurePosixPath(f).stem for f in reading.listing.with_suffix(".xml")}
-    split = PurePosixPath(file).stem.replace("trainval", "train")
+    known = {stem_of(file) for file in reading.listing.with_suffix(".xml")}
+    split = stem_of(file).replace("trainval", "train")
     for number, line in enumerate(reading.read_lines(file), 1):
         # "NAME" or, in lists of one class, "NAME 1", "NAME -1".
         names = (line.strip(), line.strip().rpartition(" ")[0].strip())
@@ -283,7 +285,7 @@ def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
         (folder / "Annotations").mkdir()
         for record, copy, name in zip(dataset.records, copies, dataset.names, strict=True):
             text = annotation_text(record, f"JPEGImages/{copy}", classes)
-            path = folder / "Annotations" / f"{PurePosixPath(copy).stem}.xml"
+            path = folder / "Annotations" / f"{stem_of(copy)}.xml"
             path.write_text(text, encoding="utf-8", newline="\n")
             lost += _lost_in_voc(record, name)
         _write_lines(folder / CLASSES_FILE, classes)
@@ -291,7 +293,7 @@ def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
             lists = folder / "ImageSets" / "Main"
             lists.mkdir(parents=True)
             for split, indices in dataset.splits.items():
-                stems = [PurePosixPath(copies[index]).stem for index in indices]
+                stems = [stem_of(copies[index]) for index in indices]
                 _write_lines(lists / f"{split}.txt", stems)
     return tuple(lost)
 
