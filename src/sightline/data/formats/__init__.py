@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sightline.data.formats.coco import read_coco, write_coco
 from sightline.data.formats.contents import Contents
+from sightline.data.formats.labelme import read_labelme
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.voc import read_voc, write_voc
 from sightline.data.records import Problem
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 FORMATS: dict[str, str] = {
     "voc": "Pascal VOC",
     "coco": "COCO",
+    "labelme": "LabelMe",
 }
 # A reader answers what it found, or in a few words why the files are not its own.
-READERS: tuple[Callable[[Listing], Contents | str], ...] = (read_voc, read_coco)
+READERS: tuple[Callable[[Listing], Contents | str], ...] = (read_voc, read_coco, read_labelme)
 # Formats that people make from others and keep beside them: looked for where none of those is.
 DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = ()
 # A writer answers what its format could not hold.

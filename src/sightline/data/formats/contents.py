@@ -117,9 +117,15 @@ class Reading:
         names = (tidy_name(line) for line in self.read_lines(CLASSES_FILE))
         return tuple(dict.fromkeys(name for name in names if name))
 
-    def note_outlines(self, file: str, *, polygons: int = 0, rotated: int = 0) -> None:
+    def note_outlines(
+        self, file: str, *, polygons: int = 0, rotated: int = 0, ellipses: int = 0
+    ) -> None:
         """Report that so many outlines of that file were taken as their bounding boxes."""
-        counts = {"polygon(s)": polygons, "rotated box(es)": rotated}
+        counts = {
+            "polygon(s)": polygons,
+            "rotated box(es)": rotated,
+            "circle(s) or ellipse(s)": ellipses,
+        }
         said = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
         if said:
             message = f"{said} taken as the upright box around each"
