@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from sightline.data.formats.coco import read_coco, write_coco
 from sightline.data.formats.contents import Contents
+from sightline.data.formats.csv import read_csv, write_csv
 from sightline.data.formats.labelme import read_labelme
 from sightline.data.formats.listing import Listing
+from sightline.data.formats.open_images import read_open_images
 from sightline.data.formats.voc import read_voc, write_voc
 from sightline.data.records import Problem
 
@@ -20,14 +22,20 @@ if TYPE_CHECKING:
 FORMATS: dict[str, str] = {
     "voc": "Pascal VOC",
     "coco": "COCO",
+    "csv": "CSV",
+    "open-images": "Open Images CSV",
     "labelme": "LabelMe",
 }
 # A reader answers what it found, or in a few words why the files are not its own.
 READERS: tuple[Callable[[Listing], Contents | str], ...] = (read_voc, read_coco, read_labelme)
 # Formats that people make from others and keep beside them: looked for where none of those is.
-DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = ()
+DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
+    read_csv,
+    read_open_images,
+)
 # A writer answers what its format could not hold.
 WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
     "voc": write_voc,
     "coco": write_coco,
+    "csv": write_csv,
 }
