@@ -6,11 +6,18 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sightline.data.formats import xmltree
-from sightline.data.formats.xmltree import XmlDamaged, line_of, parse_xml, read_xml, text_of
+from sightline.data.formats.xmltree import (
+    XmlDamaged,
+    line_of,
+    parse_xml,
+    read_events,
+    read_xml,
+    text_of,
+)
 
 BOMB = (
     '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
@@ -66,6 +73,88 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         parse_xml(b"<a>" + b" " * 2**20 + b"</a>")
 
 
+def test_another_root_is_not_read_further() -> None:
+    assert parse_xml(b"<b>\n<c/><c></b>", root="a").tag == "b"
+    assert len(parse_xml(b"<a><c/></a>", root="a")) == 1
+    with pytest.raises(XmlDamaged, match="mismatched tag"):
+        parse_xml(b"<a><c></a>", root="a")
+
+
+def events_of(path: Path) -> list[tuple[object, ...]]:
+    events: list[tuple[object, ...]] = []
+    read_events(
+        path,
+        lambda tag, attributes, line: events.append((tag, attributes, line)),
+        lambda tag, text: events.append((tag, text)),
+    )
+    return events
+
+
+def test_events(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(b'<a x="1">\n <b> caf\xc3\xa9 </b>\n <c y="&lt;2"/> </a>\n')
+    assert events_of(path) == [
+        ("a", {"x": "1"}, 1),
+        ("b", {}, 2),
+        ("b", "café"),
+        ("c", {"y": "<2"}, 3),
+        ("c", ""),
+        ("a", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "line"),
+    [
+        (b"", "no element found", 1),
+        (b"<a>\n<b></a>", "mismatched tag", 2),
+        (b"<a>\n\n", "no element found", 3),
+        (BOMB.encode(), "entities", None),
+    ],
+)
+def test_damage_among_events(tmp_path: Path, data: bytes, message: str, line: int | None) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(data)
+    with pytest.raises(XmlDamaged, match=message) as raised:
+        events_of(path)
+    assert raised.value.line == line
+
+
+def test_events_of_a_large_file_take_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    outline = b'<polygon points="' + b"1.25,20.5;" * 100 + b'"> text </polygon>\n'
+    with path.open("wb") as file:
+        file.write(b"<a>" + outline * 10_000)
+        file.write(outline * 10_000 + b"</a>")
+    assert path.stat().st_size > xmltree.MAX_BYTES
+    ended = 0
+
+    def end(tag: str, text: str) -> None:
+        nonlocal ended
+        ended += text == "text"
+
+    tracemalloc.start()
+    try:
+        read_events(path, lambda tag, attributes, line: None, end)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert ended == 20_000
+    assert peak_bytes < 8 * 2**20  # a few chunks of 1 MiB; the file has 20
+
+
+def test_a_tag_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xmltree, "MAX_TAG_BYTES", 2**20)
+    monkeypatch.setattr(xmltree, "_CHUNK_BYTES", 2**18)
+    path = tmp_path / "a.xml"
+    path.write_bytes(b"<a>\n<m rle='" + b"1, " * 300_000 + b"'/></a>")
+    assert [event[0] for event in events_of(path)] == ["a", "m", "m", "a"]
+    path.write_bytes(b"<a>\n<m rle='" + b"1, " * 600_000 + b"'/></a>")
+    with pytest.raises(XmlDamaged, match="a tag of more than 1 MiB") as raised:
+        events_of(path)
+    assert raised.value.line == 2
+
+
 def test_a_file_too_large_is_not_even_read(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_bytes(b"<a>caf\xc3\xa9</a>")
@@ -88,3 +177,18 @@ def test_any_bytes(data: bytes) -> None:
         parse_xml(data)
     except XmlDamaged:
         return
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=200) | st.text("<>/a &;!['\"]-?=x\n").map(str.encode))
+def test_any_bytes_as_events(tmp_path: Path, data: bytes) -> None:
+    """What is read one way is read the other."""
+    path = tmp_path / "a.xml"
+    path.write_bytes(data)
+    try:
+        tags = [element.tag for element in parse_xml(data).iter()]
+    except XmlDamaged:
+        with pytest.raises(XmlDamaged):
+            events_of(path)
+    else:
+        assert tags == [event[0] for event in events_of(path) if len(event) == 3]
