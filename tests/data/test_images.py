@@ -53,9 +53,11 @@ def draw_noise(width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
 
 
 def orientation_block(value: int, kind: int = 3, order: str = "<") -> bytes:
-    """EXIF with that one tag; kind 3 is SHORT, 4 LONG."""
+    """EXIF with that one tag; kind 3 is SHORT, 4 LONG, 9 SLONG."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
-    packed = struct.pack(order + {3: "HH", 4: "I"}[kind], *([value, 0] if kind == 3 else [value]))
+    packed = struct.pack(
+        order + {3: "HH", 4: "I", 9: "i"}[kind], *([value, 0] if kind == 3 else [value])
+    )
     entry = struct.pack(order + "HHI", 0x0112, kind, 1) + packed
     return b"Exif\0\0" + mark + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
 
@@ -84,7 +86,7 @@ class TestUpright:
         assert np.array_equal(np.asarray(decode_image(data)), upright)
 
     @pytest.mark.parametrize("order", "<>")
-    @pytest.mark.parametrize("kind", [3, 4])
+    @pytest.mark.parametrize("kind", [3, 4, 9])
     def test_both_byte_orders_and_integer_kinds(self, order: str, kind: int) -> None:
         data = encode(Image.new("RGB", (8, 4)), "JPEG", exif=orientation_block(6, kind, order))
         assert read_header(data) == ImageHeader(4, 8, "JPEG", 6)
@@ -94,7 +96,7 @@ class TestUpright:
         [
             orientation_block(0),
             orientation_block(9),
-            orientation_block(65537, kind=4),  # kangaroo 00103 has it
+            orientation_block(65537, kind=9),  # kangaroo 00103 has it
             b"Exif\0\0",
             b"Exif\0\0II*\0\xff\xff\xff\xff",
             b"Exif\0\0II*\0\x08\0\0\0\xff\xff",
@@ -106,6 +108,11 @@ class TestUpright:
         data = encode(Image.new("RGB", (8, 4)), "JPEG", exif=exif)
         assert read_header(data) == ImageHeader(8, 4, "JPEG", 1)
         assert decode_image(data).size == (8, 4)
+
+    @pytest.mark.parametrize(("value", "odd"), [(0, None), (1, None), (8, None), (9, 9)])
+    def test_odd_values_are_remembered(self, value: int, odd: int | None) -> None:
+        data = encode(Image.new("RGB", (8, 4)), "JPEG", exif=orientation_block(value))
+        assert read_header(data).odd_orientation == odd
 
     @pytest.mark.parametrize("orientation", [2, 3, 5, 6, 8])
     def test_broken_set_equals_its_control(self, shared: Path, orientation: int) -> None:
@@ -188,6 +195,11 @@ class TestPixels:
         assert image.mode == "RGB"
         assert (image.width, image.height) == (width, height)
         assert read_header(data) == ImageHeader(width, height, kind, 1)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "RGB", "RGBA", "P"])
+def test_grey_is_told_by_the_pixel_layout(mode: str) -> None:
+    assert read_header(encode(Image.new(mode, (8, 4)), "PNG")).is_grey == (mode[0] in "1LI")
 
 
 class TestLimits:

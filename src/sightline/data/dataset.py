@@ -16,7 +16,8 @@ from typing import overload
 
 import numpy as np
 
-from sightline.data.check import build_records, check_classes, check_splits
+from sightline.data.check import build_records, check_splits
+from sightline.data.classes import check_classes
 from sightline.data.duplicates import find_identical
 from sightline.data.examine import Progress, examine_images
 from sightline.data.formats import DERIVED_READERS, FORMATS, READERS, WRITERS
@@ -78,7 +79,7 @@ class Dataset:
             {name: tuple(indices) for name, indices in members.items()},
             (*contents.problems, *problems),
         )
-        found = check_classes(classes, records)
+        found = check_classes(dataset.box_counts)
         found += check_splits(dataset.splits, dataset.names, dataset.identical)
         return replace(dataset, problems=(*dataset.problems, *found))
 

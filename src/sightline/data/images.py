@@ -323,7 +323,7 @@ def _exif_orientation(exif: bytes) -> int:
     for start in range(directory + 2, min(directory + 2 + 12 * count, len(block) - 11), 12):
         tag, kind = struct.unpack_from(f"{order}HH", block, start)
         if tag == _ORIENTATION_TAG:
-            layout = {3: "H", 4: "I"}.get(kind)  # SHORT, LONG
+            layout = {3: "H", 4: "I", 9: "i"}.get(kind)  # SHORT, LONG, SLONG
             return struct.unpack_from(order + layout, block, start + 8)[0] if layout else 1
     return 1
 
