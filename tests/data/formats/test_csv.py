@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -404,3 +405,13 @@ def test_images_in_no_split_and_flags(
     again = Dataset.load(tmp_path / "out")
     assert again.splits == {"train": (0,)}
     assert len(again) == 2
+
+
+def test_splits_by_other_names(written: Path, tmp_path: Path) -> None:
+    dataset = Dataset.load(written)
+    dataset = replace(dataset, splits={"../a": (0,), "b/A": (1,), "test": (2,)})
+    lost = dataset.save(tmp_path / "other", "csv")
+    assert [p.code for p in lost] == ["lost-split", "lost-split", "row-empty"]
+    again = Dataset.load(tmp_path / "other")
+    assert again.names == dataset.names
+    assert again.splits == {"test": (2,)}

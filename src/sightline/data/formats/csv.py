@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -295,15 +295,11 @@ def write_csv(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
     not at all. Raises DatasetError where `destination` is not empty or cannot be written.
     """
     copies = name_copies(dataset.names)
-    parts = {split: (split, indices) for split, indices in dataset.splits.items()}
-    within = {index for indices in dataset.splits.values() for index in indices}
-    others = tuple(index for index in range(len(dataset)) if index not in within)
-    if others or not parts:
-        parts["annotations"] = ("", others)
+    parts = _parts_of(dataset)
     with staged_folder(destination) as folder:
         copy_images([record.image for record in dataset.records], copies, folder / "images")
-        for part, (source, indices) in parts.items():
-            with _new_text(folder / f"{part}.csv") as file:
+        for name, (source, indices) in parts.items():
+            with _new_text(folder / name) as file:
                 writer = csv.writer(file)  # ends lines with CRLF, as RFC 4180 has it
                 writer.writerow(COLUMNS)
                 for index in indices:
@@ -312,7 +308,18 @@ def write_csv(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
                     )
         with _new_text(folder / CLASSES_FILE) as file:
             file.writelines(f"{name}\n" for name in dataset.classes)
-    return tuple(_lost_in_csv(dataset))
+    return tuple(_lost_in_csv(dataset, parts))
+
+
+def _parts_of(dataset: Dataset) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """File -> the split it is of, "" for none, and the indices of its records."""
+    parts = list(dataset.splits.items())
+    within = {index for indices in dataset.splits.values() for index in indices}
+    others = tuple(index for index in range(len(dataset)) if index not in within)
+    if others or not parts:
+        parts.append(("", others))
+    files = [f"{re.sub('[^A-Za-z0-9_-]', '_', split) or 'annotations'}.csv" for split, _ in parts]
+    return dict(zip(name_copies(files), parts, strict=True))
 
 
 def _new_text(path: Path) -> TextIO:
@@ -320,9 +327,9 @@ def _new_text(path: Path) -> TextIO:
 
 
 def _rows_of(
-    record: Record, name: str, classes: Sequence[str], source: str
+    record: Record, copy: str, classes: Sequence[str], source: str
 ) -> list[tuple[object, ...]]:
-    head = (name, record.width, record.height)
+    head = (copy, record.width, record.height)
     boxes = zip(record.label_ids.tolist(), record.boxes_xyxy.tolist(), strict=True)
     rows = [(*head, classes[label], *map(_plain, box), source) for label, box in boxes]
     return rows or [(*head, "", "", "", "", "", source)]
@@ -333,8 +340,14 @@ def _plain(value: float) -> float:
     return int(value) if value.is_integer() else value
 
 
-def _lost_in_csv(dataset: Dataset) -> list[Problem]:
+def _lost_in_csv(
+    dataset: Dataset, parts: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> list[Problem]:
     lost = []
+    for file, (split, _) in parts.items():
+        if split and split_of(file) != split:
+            message = f"split {split!r} has no name that is read back: train, val and test have"
+            lost.append(Problem("info", "lost-split", file, None, message))
     for name, record in zip(dataset.names, dataset.records, strict=True):
         if record.is_crowd.any():
             message = "regions of crowds become boxes like others"
