@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sightline.data.formats.jsonfile import JsonDamaged, JsonText, read_json
 from sightline.data.formats.listing import Listing
@@ -142,6 +143,7 @@ def bounding_box(
     return (min(xs), min(ys), max(xs), max(ys))
 
 
+@lru_cache(maxsize=10_000)  # a data set has few names and many boxes: each name is kept once
 def tidy_name(text: str) -> str:
     """A class name with runs of white space made one blank, none at the ends.
 
