@@ -7,10 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from sightline.data.dataset import Dataset
+from sightline.data.formats.coco import read_coco
+from sightline.data.formats.contents import Contents
+from sightline.data.formats.listing import Listing
 from sightline.errors import DatasetUnrecognised
 
 Make = Callable[..., Any]
@@ -141,6 +147,142 @@ def test_damaged_json_has_its_line(make_coco: Make, tmp_path: Path) -> None:
     (root / "instances_train.json").write_text(text)
     problem = Dataset.load(root).problems[0]
     assert (problem.code, problem.file, problem.line) == ("json-damaged", "instances.json", 3)
+
+
+def test_problems_and_boxes_name_their_line(make_coco: Make) -> None:
+    root = make_coco([])
+    lines = [
+        '{"categories": [{"id": 3, "name": "cat"},',
+        '{"id": 3, "name": "cow"}],',
+        '"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2,',
+        '"file_name": "c.jpg"},',
+        '{"id": 1, "file_name": "b.jpg"}],',
+        '"annotations": [',
+        json.dumps(entry()) + ",",
+        json.dumps(entry(image_id=7)) + ",",
+        json.dumps(entry(bbox=[1, 2, 90, 3])) + ",",
+        json.dumps(entry(bbox=[1])) + "]}",
+    ]
+    (root / "instances.json").write_text("\n".join(lines))
+    found = {problem.code: problem.line for problem in Dataset.load(root).problems}
+    assert (found["id-repeated"], found["image-missing"], found["image-unknown"]) == (5, 3, 8)
+    assert (found["box-cut"], found["box-missing"]) == (9, 10)
+
+
+def test_a_polygon_without_a_box_becomes_one(make_coco: Make) -> None:
+    triangles = [[1, 2, 10, 2, 5, 8], [20, 5.5, 22, 3, 21, 9]]
+    outlines = [
+        entry(bbox=None, segmentation=triangles),
+        entry(bbox=[], segmentation=triangles[:1], category_id=7),
+        entry(bbox=None, segmentation={"counts": "abc", "size": [30, 40]}),
+        entry(bbox=None, segmentation=[[1, "x", 3, 4]]),
+        entry(bbox=[0, 0, 4, 4], segmentation=triangles),
+    ]
+    dataset = Dataset.load(make_coco(outlines))
+    assert dataset.records[0].boxes_xyxy.tolist() == [[1, 2, 22, 9], [1, 2, 10, 8], [0, 0, 4, 4]]
+    assert sorted(problem.code for problem in dataset.problems) == [
+        "box-missing",
+        "box-not-finite",
+        "outline-boxed",
+    ]
+
+
+def test_ids_of_any_kind(make_coco: Make) -> None:
+    dataset = Dataset.load(
+        make_coco(
+            [entry(image_id="x/1", category_id="c"), entry(image_id=2.0, category_id=1)],
+            images=[{"id": "x/1", "file_name": "photos\\a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+            categories=[{"id": "c", "name": "cat"}, {"id": 1, "name": "dog"}],
+        )
+    )
+    assert dataset.problems == ()
+    assert dataset.classes == ("dog", "cat")
+    assert [record.label_ids.tolist() for record in dataset] == [[1], [0]]
+
+
+def test_flags_however_they_are_written(make_coco: Make) -> None:
+    flags = [
+        {"difficult": True, "truncated": 0},
+        {"difficult": 1.0, "occluded": "yes"},
+        {"difficult": "no", "truncated": True},
+        ["difficult"],
+        None,
+    ]
+    boxes = [entry(bbox=[x, 2, 3, 4], attributes=flag) for x, flag in enumerate(flags)]
+    (record, _) = Dataset.load(make_coco(boxes)).records
+    assert record.is_difficult.tolist() == [True, True, False, False, False]
+    assert record.is_truncated.tolist() == [False, False, True, False, False]
+
+
+def test_nan_costs_one_box_only(make_coco: Make) -> None:
+    dataset = Dataset.load(make_coco([entry(bbox=[float("nan"), 2, 3, 4]), entry(area=np.inf)]))
+    assert [problem.code for problem in dataset.problems] == ["box-not-finite", "class-unused"]
+    assert dataset.records[0].area.tolist() == [200]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('[{"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}]', "detections"),
+        (
+            '{"images": [], "annotations": [{"image_id": 1, "caption": "a"}], "categories": []}',
+            "holds captions, no boxes",
+        ),
+        ('{"images": {}, "annotations": [], "categories": []}', "lists images, annotations"),
+        ('{"images": []}', '1 .json, none with "images", "annotations" and "categories"'),
+    ],
+)
+def test_files_that_are_no_boxes_say_what_they_are(make_coco: Make, text: str, why: str) -> None:
+    root = make_coco([])
+    (root / "instances.json").write_text(text)
+    with pytest.raises(DatasetUnrecognised, match=why):
+        Dataset.load(root)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+IDS = st.sampled_from([0, 1, "1", 1.5, True, None, 10**400]) | JSON
+
+
+def entries(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(JSON | st.fixed_dictionaries({}, optional=fields), max_size=5) | JSON
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    document=st.fixed_dictionaries(
+        {
+            "images": entries(id=IDS, file_name=st.just("a.jpg") | JSON, width=JSON, height=JSON),
+            "categories": entries(id=IDS, name=st.just("cat") | JSON, supercategory=JSON),
+            "annotations": entries(
+                id=JSON,
+                image_id=IDS,
+                category_id=IDS,
+                bbox=JSON,
+                segmentation=JSON,
+                area=JSON,
+                iscrowd=JSON,
+                attributes=JSON | st.dictionaries(st.sampled_from(["difficult"]), JSON),
+            ),
+        }
+    )
+)
+def test_any_json_where_entries_should_be(tmp_path: Path, document: Any) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    found = read_coco(Listing(tmp_path, ("a.json",), ("a.jpg",)))
+    assert isinstance(found, Contents | str)
+
+
+@pytest.mark.parametrize("version", ["coco_format_v1", "coco_format_v2"])
+def test_the_same_boxes_as_in_pascal_voc(shared: Path, boxes_by_image: Make, version: str) -> None:
+    folder = shared / "data/formats_same100/gts"
+    dataset = Dataset.load(folder / version, check_images=False)
+    voc = Dataset.load(folder / "pascalvoc_format", check_images=False)
+    assert sum(dataset.box_counts.values()) == 273
+    assert boxes_by_image(dataset) == boxes_by_image(voc)
 
 
 @pytest.mark.parametrize(

@@ -2,66 +2,87 @@
 
 Read are files that have "images", "annotations" and "categories", wherever they lie: COCO's own
 annotations/instances_train2017.json, Roboflow's train/_annotations.coco.json, or a single file.
-The split is what the file's name speaks of, else its folder's. Segmentations and keypoints are
-ignored. Classes keep the order of the category ids; a category that only names the group of
-others and has no box (Roboflow's category 0) is no class.
+The split is what the file's name speaks of, else its folder's. Segmentations are skipped unparsed,
+but for polygons that have no box: they become one. Keypoints are ignored. Classes keep the order
+of the category ids; a category that only names the group of others and has no box (Roboflow's
+category 0) is no class.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import mmap
 from collections import defaultdict
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
+from msgspec import Raw
+
+from sightline.data.formats.coco_entries import (
+    CocoImage,
+    Id,
+    fields_of,
+    is_id,
+    polygon_points,
+    read_box,
+    read_image,
+)
 from sightline.data.formats.contents import (
     Contents,
     RawBox,
     RawImage,
     Reading,
+    bounding_box,
     order_splits,
     split_named_in,
     tidy_name,
 )
-from sightline.data.formats.listing import Listing
-from sightline.data.records import Problem
+from sightline.data.formats.jsonfile import JsonText, object_parts, value_of
+from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.records import Problem, Severity
 from sightline.data.staging import copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 _KEYS = ("images", "annotations", "categories")
+# What an annotation has instead of a box, in files that hold no boxes at all.
+_BOXLESS = {"caption": "captions", "segments_info": "panoptic segments"}
 
 
 @dataclass
 class _File:
-    """One JSON file: its images by id, their boxes, its categories by id."""
+    """One JSON file: its images by id, each with its line, their boxes, its categories by id."""
 
     file: str
     split: str | None
-    categories: dict[int, str]
+    categories: dict[Id, str]
     groups: set[str]
-    images: dict[int, dict[str, Any]] = field(default_factory=dict)
-    boxes: dict[int, list[RawBox]] = field(default_factory=lambda: defaultdict(list))
+    images: dict[Id, tuple[CocoImage, int | None]] = field(default_factory=dict)
+    boxes: dict[Id, list[RawBox]] = field(default_factory=lambda: defaultdict(list))
+    polygons: int = 0
 
 
 def read_coco(listing: Listing) -> Contents | str:
     """What the JSON files say, or why this is no COCO."""
-    files = listing.with_suffix(".json")
-    if not files:
-        return "COCO: no .json file"
-    likely = [file for file in files if _looks_like_coco(listing.path(file))]
+    files, damaged = listing.json_files
+    likely = [found.file for found in files if not found.is_list and found.keys.issuperset(_KEYS)]
     if not likely:
-        return f'COCO: {len(files)} .json, none with "images", "annotations" and "categories"'
-    reading = Reading(listing)
+        if damaged:
+            return f"COCO: {damaged[0].file}: {damaged[0].message}"
+        if any(found.is_list and {"image_id", "score"} <= found.keys for found in files):
+            return "COCO: the .json lists detections of a model, no data set: it names no images"
+        if files:
+            return f'COCO: {len(files)} .json, none with "images", "annotations" and "categories"'
+        return "COCO: no .json file"
+    reading = Reading(listing, list(damaged))
     # COCO's own folder repeats the boxes of instances_*.json in its keypoint and stuff files.
-    instances = [f for f in likely if PurePosixPath(f).name.startswith("instances")]
+    instances = [file for file in likely if name_of(file).startswith("instances")]
     read = [found for file in instances or likely if (found := _read_file(reading, file))]
     if not read:
-        return f"COCO: {reading.problems[0].file}: {reading.problems[0].message}"
+        return f"COCO: {reading.problems[-1].file}: {reading.problems[-1].message}"
     classes = _join_classes(reading, read)
     images = _join_images(reading, read)
     return Contents(
@@ -74,106 +95,102 @@ def read_coco(listing: Listing) -> Contents | str:
     )
 
 
-def _looks_like_coco(path: Path) -> bool:
-    """Whether it is an object that has the three keys somewhere, without parsing it."""
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            start = text[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-            return start.startswith(b"{") and all(
-                text.find(f'"{key}"'.encode()) >= 0 for key in _KEYS
-            )
-    except (OSError, ValueError):  # ValueError: an empty file cannot be mapped
-        return False
-
-
 def _read_file(reading: Reading, file: str) -> _File | None:
-    try:
-        value = json.loads(reading.listing.path(file).read_text("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        reading.report("error", "json-damaged", file, error.lineno, f"no readable JSON: {error}")
+    text = reading.read_json(file)
+    if text is None:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        reading.report("error", "json-damaged", file, None, f"no readable JSON: {error}")
+    images, annotations, categories = (text.entries(key) for key in _KEYS)
+    if images is None or annotations is None or categories is None:
+        message = f"lists {', '.join(_KEYS)} are expected"
+        reading.report("error", "coco-incomplete", file, None, message)
         return None
-    if not isinstance(value, dict) or not all(isinstance(value.get(k), list) for k in _KEYS):
-        reading.report(
-            "error", "coco-incomplete", file, None, f"lists {', '.join(_KEYS)} are expected"
-        )
-        return None
-    path = PurePosixPath(file)
-    split = split_named_in(path.stem) or split_named_in(path.parent.name)
-    found = _File(file, split, *_read_categories(reading, file, value["categories"]))
-    for entry in value["images"]:
-        _read_image(reading, found, entry)
-    for entry in value["annotations"]:
-        _read_box(reading, found, entry)
+    first = object_parts(annotations[0]) if annotations else None
+    for key, what in _BOXLESS.items():
+        if first and key in first and "bbox" not in first:
+            reading.report("warning", "coco-incomplete", file, None, f"holds {what}, no boxes")
+            return None
+    split = split_named_in(stem_of(file)) or split_named_in(name_of(folder_of(file)))
+    found = _File(file, split, *_read_categories(reading, file, text, categories))
+    for entry in images:
+        _read_image(reading, found, text, entry)
+    for entry in annotations:
+        _read_box(reading, found, text, entry)
+    reading.note_outlines(file, polygons=found.polygons)
     return found
 
 
 def _read_categories(
-    reading: Reading, file: str, entries: list[Any]
-) -> tuple[dict[int, str], set[str]]:
-    categories: dict[int, str] = {}
+    reading: Reading, file: str, text: JsonText, entries: list[Raw]
+) -> tuple[dict[Id, str], set[str]]:
+    categories: dict[Id, str] = {}
     groups: set[str] = set()
     for entry in entries:
-        fields = entry if isinstance(entry, dict) else {}
+        line = text.line_of(entry)
+        fields = fields_of(entry)
         number, name = fields.get("id"), fields.get("name")
-        if not _is_id(number) or not isinstance(name, str) or not tidy_name(name):
-            reading.report("error", "category-damaged", file, None, f"category {_shown(entry)}")
+        if not is_id(number) or not isinstance(name, str) or not tidy_name(name):
+            message = f"category {_shown(value_of(entry))}"
+            reading.report("error", "category-damaged", file, line, message)
             continue
         if number in categories:
-            reading.report("error", "id-repeated", file, None, f"two categories with id {number}")
+            message = f"two categories with id {_shown(number)}"
+            reading.report("error", "id-repeated", file, line, message)
             continue
         categories[number] = tidy_name(name)
         if isinstance(group := fields.get("supercategory"), str):
             groups.add(tidy_name(group))
     if len(set(categories.values())) < len(categories):
         reading.report("warning", "category-repeated", file, None, "several ids have one name")
-    return dict(sorted(categories.items())), groups
+    in_order = sorted(categories, key=lambda i: (1, 0, i) if isinstance(i, str) else (0, i, ""))
+    return {number: categories[number] for number in in_order}, groups
 
 
-def _read_image(reading: Reading, found: _File, entry: Any) -> None:
-    fields = entry if isinstance(entry, dict) else {}
-    number, name = fields.get("id"), fields.get("file_name")
-    if not _is_id(number) or not isinstance(name, str) or not name:
-        message = f"image without id or file_name: {_shown(entry)}"
-        reading.report("error", "image-damaged", found.file, None, message)
-    elif number in found.images:
-        message = f"two images with id {number}; {name!r} is left out"
-        reading.report("error", "id-repeated", found.file, None, message)
+def _read_image(reading: Reading, found: _File, text: JsonText, entry: Raw) -> None:
+    line = text.line_of(entry)
+    image = read_image(entry)
+    if image.id is None or not image.file_name:
+        message = f"image without id or file_name: {_shown(value_of(entry))}"
+        reading.report("error", "image-damaged", found.file, line, message)
+    elif image.id in found.images:
+        message = f"two images with id {_shown(image.id)}; {image.file_name!r} is left out"
+        reading.report("error", "id-repeated", found.file, line, message)
     else:
-        found.images[number] = fields
+        found.images[image.id] = (image, line)
 
 
-def _read_box(reading: Reading, found: _File, entry: Any) -> None:
-    fields = entry if isinstance(entry, dict) else {}
-    image, category = fields.get("image_id"), fields.get("category_id")
-    shown = f"annotation {_shown(fields.get('id'))}"
-    if not _is_id(image) or image not in found.images:
-        message = f"{shown}: image_id {_shown(image)} is not among the images"
-        reading.report("error", "image-unknown", found.file, None, message)
+def _read_box(reading: Reading, found: _File, text: JsonText, entry: Raw) -> None:
+    line = text.line_of(entry)
+    box = read_box(entry)
+
+    def report(severity: Severity, code: str, key: str, why: str) -> None:
+        fields = fields_of(entry)
+        message = f"annotation {_shown(fields.get('id'))}: {key} {_shown(fields.get(key))} {why}"
+        reading.report(severity, code, found.file, line, message)
+
+    if box.image_id is None or box.image_id not in found.images:
+        report("error", "image-unknown", "image_id", "is not among the images")
         return
-    if not _is_id(category) or category not in found.categories:
-        message = f"{shown}: category_id {_shown(category)} is not among the categories"
-        reading.report("error", "category-unknown", found.file, None, message)
+    if box.category_id is None or box.category_id not in found.categories:
+        report("error", "category-unknown", "category_id", "is not among the categories")
         return
-    corner = fields.get("bbox")
-    if not isinstance(corner, list) or len(corner) != 4:
-        message = f"{shown}: bbox {_shown(corner)} is not [left, top, width, height]"
-        reading.report("warning", "box-missing", found.file, None, message)
+    if box.bbox is not None:
+        left, top, width, height = box.bbox
+        box_xyxy = (left, top, left + width, top + height)
+    elif points := polygon_points(fields_of(entry).get("segmentation")):
+        box_xyxy = bounding_box(points)
+        found.polygons += 1
+    else:
+        report("warning", "box-missing", "bbox", "is not [left, top, width, height]")
         return
-    left, top, width, height = (_number(value) for value in corner)
-    area = _number(fields.get("area"))
-    flags = fields.get("attributes")  # as CVAT and Datumaro write them
-    flags = flags if isinstance(flags, dict) else {}
-    found.boxes[image].append(
+    found.boxes[box.image_id].append(
         RawBox(
-            found.categories[category],
-            (left, top, left + width, top + height),
-            is_crowd=fields.get("iscrowd") in (1, True),
-            area=area if 0 <= area < math.inf else None,
-            is_difficult=flags.get("difficult") in (1, True),
-            is_truncated=flags.get("truncated") in (1, True),
+            found.categories[box.category_id],
+            box_xyxy,
+            line,
+            is_crowd=box.iscrowd == 1,
+            area=box.area if box.area is not None and 0 <= box.area < math.inf else None,
+            is_difficult=box.attributes is not None and box.attributes.difficult == 1,
+            is_truncated=box.attributes is not None and box.attributes.truncated == 1,
         )
     )
 
@@ -196,50 +213,38 @@ def _join_images(reading: Reading, read: list[_File]) -> list[RawImage]:
     images: dict[str, RawImage] = {}
     for found in read:
         splits = (found.split,) if found.split else ()
-        for number, fields in found.images.items():
-            image = _find_image(reading, found, fields["file_name"])
+        for number, (entry, line) in found.images.items():
+            image = _find_image(reading, found, entry.file_name or "", line)
             if image is None:
                 continue
-            size = (_number(fields.get("width")), _number(fields.get("height")))
-            boxes = tuple(found.boxes.get(number, ()))
-            raw = RawImage(image, found.file, boxes, size if min(size) > 0 else None, None, splits)
+            width, height = entry.width or 0.0, entry.height or 0.0
+            size = (width, height) if width > 0 and height > 0 else None
+            boxes = tuple(found.boxes.pop(number, ()))
             other = images.get(image)
-            if other is not None and other.boxes == raw.boxes and other.splits != splits:
-                raw = RawImage(
-                    image, other.annotation, boxes, other.said_size, None, other.splits + splits
-                )
-            elif other is not None:
+            if other is None:
+                images[image] = RawImage(image, found.file, boxes, size, line, splits)
+            elif other.splits != splits and _are_equal(other.boxes, boxes):
+                images[image] = replace(other, splits=other.splits + splits)
+            else:
                 message = f"{image} is listed twice; the boxes of {other.annotation} are kept"
-                reading.report("warning", "image-claimed-twice", found.file, None, message)
-                continue
-            images[image] = raw
+                reading.report("warning", "image-claimed-twice", found.file, line, message)
     return list(images.values())
 
 
-def _find_image(reading: Reading, found: _File, name: str) -> str | None:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if ".." in path.parts:
+def _are_equal(boxes: Iterable[RawBox], others: Iterable[RawBox]) -> bool:
+    """Whether they are the same but for their lines."""
+    return [replace(b, line=None) for b in boxes] == [replace(b, line=None) for b in others]
+
+
+def _find_image(reading: Reading, found: _File, name: str, line: int | None) -> str | None:
+    if ".." in name.replace("\\", "/").split("/"):
         message = f"file_name {name!r} points outside the data set"
-        reading.report("warning", "filename-outside", found.file, None, message)
+        reading.report("warning", "filename-outside", found.file, line, message)
     image = reading.listing.find_image(name, found.file)
     if image is None:
         message = f"its image is not there: {name!r}"
-        reading.report("warning", "image-missing", found.file, None, message)
+        reading.report("warning", "image-missing", found.file, line, message)
     return image
-
-
-def _is_id(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> float:
-    """The number, or NaN: what no number is ends as a box that is not finite."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.nan
-    return math.nan
 
 
 def _shown(value: Any) -> str:
@@ -265,25 +270,37 @@ def write_coco(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
         copy_images([record.image for record in dataset.records], copies, folder / "images")
         (folder / "annotations").mkdir()
         for name, indices in parts.items():
-            path = folder / "annotations" / f"{name}.json"
-            path.write_text(json.dumps(_document(dataset, copies, indices)), encoding="utf-8")
+            with (folder / "annotations" / f"{name}.json").open("w", encoding="utf-8") as file:
+                file.write('{"info": {"description": "written by sightline"}, "licenses": []')
+                _write_list(file, "images", _image_entries(dataset, copies, indices))
+                _write_list(file, "annotations", _box_entries(dataset, indices))
+                _write_list(file, "categories", _category_entries(dataset))
+                file.write("}\n")
     return ()
 
 
-def _document(dataset: Dataset, copies: list[str], indices: tuple[int, ...]) -> dict[str, Any]:
-    """The records at `indices` as COCO's JSON; ids count from 1 and are the same in every file."""
-    records = [(index + 1, dataset.records[index]) for index in indices]
-    annotations = [
-        {
-            "image_id": image_id,
-            "category_id": label + 1,
-            "bbox": [_plain(x1), _plain(y1), _plain(x2 - x1), _plain(y2 - y1)],
-            "area": _plain(area),
-            "iscrowd": int(crowd),
-            "segmentation": [],
-            "attributes": {"difficult": difficult, "truncated": truncated},
-        }
-        for image_id, record in records
+def _write_list(file: IO[str], key: str, entries: Iterable[dict[str, Any]]) -> None:
+    """Write an entry a line, so that a problem found later can name its line."""
+    file.write(f',\n"{key}": [')
+    for number, entry in enumerate(entries):
+        file.write((",\n" if number else "\n") + json.dumps(entry))
+    file.write("\n]")
+
+
+def _image_entries(
+    dataset: Dataset, copies: list[str], indices: tuple[int, ...]
+) -> Iterator[dict[str, Any]]:
+    """The records at `indices`; ids count from 1 and are the same in every file."""
+    for index in indices:
+        record = dataset.records[index]
+        size = {"width": record.width, "height": record.height}
+        yield {"id": index + 1, "file_name": copies[index], **size}
+
+
+def _box_entries(dataset: Dataset, indices: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for index in indices:
+        record = dataset.records[index]
         for label, (x1, y1, x2, y2), area, crowd, difficult, truncated in zip(
             record.label_ids.tolist(),
             record.boxes_xyxy.tolist(),
@@ -292,26 +309,23 @@ def _document(dataset: Dataset, copies: list[str], indices: tuple[int, ...]) -> 
             record.is_difficult.tolist(),
             record.is_truncated.tolist(),
             strict=True,
-        )
-    ]
-    return {
-        "info": {"description": "written by sightline"},
-        "licenses": [],
-        "images": [
-            {
-                "id": image_id,
-                "file_name": copies[image_id - 1],
-                "width": record.width,
-                "height": record.height,
+        ):
+            number += 1
+            yield {
+                "id": number,
+                "image_id": index + 1,
+                "category_id": label + 1,
+                "bbox": [_plain(x1), _plain(y1), _plain(x2 - x1), _plain(y2 - y1)],
+                "area": _plain(area),
+                "iscrowd": int(crowd),
+                "segmentation": [],
+                "attributes": {"difficult": difficult, "truncated": truncated},
             }
-            for image_id, record in records
-        ],
-        "annotations": [{"id": number, **entry} for number, entry in enumerate(annotations, 1)],
-        "categories": [
-            {"id": number, "name": name, "supercategory": ""}
-            for number, name in enumerate(dataset.classes, 1)
-        ],
-    }
+
+
+def _category_entries(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    for number, name in enumerate(dataset.classes, 1):
+        yield {"id": number, "name": name, "supercategory": ""}
 
 
 def _plain(value: float) -> float:
