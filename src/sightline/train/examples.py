@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
 
 from sightline.data.dataset import Dataset
 from sightline.data.images import decode_image
 from sightline.data.records import Record
 from sightline.detections import Detections
-from sightline.drawing import class_color
 from sightline.errors import ImageError
 from sightline.evaluate.coco import AREA_RANGES
 from sightline.evaluate.matching import ImageDetections, match_detections, truth_of
 from sightline.evaluate.run import match_labels, renumber_labels
+from sightline.page import PhotoBox, boxed_photo, thumbnail_uri
 from sightline.runtime.detector import Detector
 
 Item = TypeVar("Item")
@@ -32,12 +29,15 @@ THUMBNAIL_PX = 480
 
 @dataclass(frozen=True)
 class Example:
-    """One validation image, judged at the model's display threshold and IoU 0.5."""
+    """One validation image, judged at the model's display threshold and IoU 0.5.
+
+    thumbnail: a data: URI.
+    """
 
     name: str
     record: Record
     found: Detections
-    thumbnail: bytes
+    thumbnail: str
     objects: int
     hits: int
     false_alarms: int
@@ -65,7 +65,7 @@ def check_examples(detector: Detector, dataset: Dataset, split: Sequence[str]) -
             continue
         found = detector(picture)
         judged = _judge(record, renumber_labels(found, to_dataset), len(dataset.classes))
-        examples.append(Example(name, record, found, _thumbnail(picture), *judged))
+        examples.append(Example(name, record, found, thumbnail_uri(picture, THUMBNAIL_PX), *judged))
     return examples
 
 
@@ -82,17 +82,22 @@ def example_figure(example: Example, classes: Sequence[str], number: str) -> str
     number: unique in the page.
     """
     record, found = example.record, example.found
-    source = base64.b64encode(example.thumbnail).decode("ascii")
     photo = (
         f'<image id="photo-{number}" width="{record.width}" height="{record.height}" '
-        f'preserveAspectRatio="none" href="data:image/jpeg;base64,{source}"/>'
+        f'preserveAspectRatio="none" href="{example.thumbnail}"/>'
     )
-    predicted = [(one.box_xyxy, f"{one.label} {one.score:.0%}", one.label) for one in found]
-    labelled = [
-        (tuple(box), classes[label_id], classes[label_id])
-        for box, label_id in zip(record.boxes_xyxy.tolist(), record.label_ids.tolist(), strict=True)
-    ]
     order = {name: index for index, name in enumerate(classes)}
+    predicted = [
+        PhotoBox(one.box_xyxy, order.get(one.label, len(order)), f"{one.label} {one.score:.0%}")
+        for one in found
+    ]
+    labelled = [
+        PhotoBox((x1, y1, x2, y2), label_id, classes[label_id])
+        for (x1, y1, x2, y2), label_id in zip(
+            record.boxes_xyxy.tolist(), record.label_ids.tolist(), strict=True
+        )
+    ]
+    view = (0, 0, record.width, record.height)
     verdict = f"{example.hits} of {example.objects} found"
     if example.false_alarms:
         plural = "s" if example.false_alarms > 1 else ""
@@ -100,9 +105,11 @@ def example_figure(example: Example, classes: Sequence[str], number: str) -> str
     state = "bad" if example.mistakes else "good"
     return (
         '<figure class="example"><div class="pair">'
-        + _drawn(record, photo, predicted, order, "Prediction")
-        + _drawn(record, f'<use href="#photo-{number}"/>', labelled, order, "Labelled")
-        + f'</div><figcaption><span class="name">{escape(example.name)}</span>'
+        '<div><span class="side">Prediction</span>'
+        + boxed_photo(photo, predicted, view=view, title="Prediction")
+        + '</div><div><span class="side">Labelled</span>'
+        + boxed_photo(f'<use href="#photo-{number}"/>', labelled, view=view, title="Labelled")
+        + f'</div></div><figcaption><span class="name">{escape(example.name)}</span>'
         f'<span class="verdict {state}">{verdict}</span></figcaption></figure>'
     )
 
@@ -122,38 +129,3 @@ def _judge(record: Record, found: ImageDetections, classes: int) -> tuple[int, i
     is_hit, is_ignored = matches.is_hit[0, 0], matches.is_ignored[0, 0]
     hits = int((is_hit & ~is_ignored).sum())
     return int(matches.positives[0].sum()), hits, int((~is_hit & ~is_ignored).sum())
-
-
-def _thumbnail(picture: Image.Image) -> bytes:
-    small = picture.copy()
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=80)
-    return stream.getvalue()
-
-
-def _drawn(
-    record: Record,
-    photo: str,
-    boxes: Iterable[tuple[tuple[float, ...], str, str]],
-    order: dict[str, int],
-    title: str,
-) -> str:
-    """An <svg> in the image's own pixels: the photo and its named boxes."""
-    size = round(max(record.width, record.height) * 0.045, 1)
-    parts = [
-        f'<div><span class="side">{title}</span>'
-        f'<svg class="photo" viewBox="0 0 {record.width} {record.height}" role="img" '
-        f'aria-label="{title}">{photo}'
-    ]
-    for (x1, y1, x2, y2), text, label in boxes:
-        color = "rgb({} {} {})".format(*class_color(order.get(label, len(order))))
-        above = y1 - size * 0.35
-        y_text = above if above > size else y1 + size * 1.1
-        parts.append(
-            f'<rect x="{x1:.1f}" y="{y1:.1f}" width="{max(0.0, x2 - x1):.1f}" '
-            f'height="{max(0.0, y2 - y1):.1f}" stroke="{color}"/>'
-            f'<text x="{x1 + size * 0.2:.1f}" y="{y_text:.1f}" font-size="{size}" '
-            f'fill="{color}">{escape(text)}</text>'
-        )
-    return "".join([*parts, "</svg></div>"])

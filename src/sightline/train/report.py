@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,22 +11,18 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from sightline.chart import Line, line_chart, smooth
 from sightline.data.dataset import Dataset
 from sightline.errors import DatasetError
 from sightline.evaluate.coco import NUMBERS
 from sightline.manifest import Manifest, read_manifest
+from sightline.page import whole_page, write_page
 from sightline.runtime.detector import Detector
-from sightline.train.chart import Line, line_chart, smooth
 from sightline.train.examples import check_examples, choose_examples, example_figure
 from sightline.train.run import Run
 
 FEW_BOXES = 200  # below, a few points of AP are chance (33 images could not separate .51 from .55)
 
-_LOGO = (
-    '<svg class="logo" viewBox="0 0 32 32" aria-hidden="true"><path d="M4 11V7a3 3 0 0 1 3-3h4M21 '
-    '4h4a3 3 0 0 1 3 3v4M28 21v4a3 3 0 0 1-3 3h-4M11 28H7a3 3 0 0 1-3-3v-4"/>'
-    '<circle cx="16" cy="16" r="5"/></svg>'
-)
 _MEANINGS = {
     "AP": "precision over all recalls, averaged over overlaps of .50 to .95: the strict number",
     "AP50": "the same, where half an overlap is enough to count as found",
@@ -59,10 +54,7 @@ def write_report(run: Run, dataset: Dataset | None = None) -> None:
     dataset: the run's, read anew from the path in config.toml where not given; where that is
     gone the page has no pictures. Raises ModelError for a run without a whole best/.
     """
-    page = _page(_read_facts(run, dataset))
-    temporary = run.report.with_name(f".{run.report.name}.tmp")
-    temporary.write_text(page, encoding="utf-8", errors="replace")
-    os.replace(temporary, run.report)
+    write_page(run.report, _page(_read_facts(run, dataset)))
 
 
 def _read_facts(run: Run, dataset: Dataset | None) -> Facts:
@@ -90,35 +82,28 @@ def _read_facts(run: Run, dataset: Dataset | None) -> Facts:
 
 
 def _page(facts: Facts) -> str:
-    style = resources.files("sightline.train").joinpath("report.css").read_text(encoding="utf-8")
-    title = escape(facts.manifest.name)
     body = "".join(
-        (_head(facts), _tiles(facts), _charts(facts), _examples(facts), _classes(facts),
-         _settings(facts), _next_steps(facts))
+        (_tiles(facts), _charts(facts), _examples(facts), _classes(facts), _settings(facts),
+         _next_steps(facts))
     )  # fmt: skip
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{title} · Sightline</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>\n{style}</style></head>\n"
-        f'<body><main class="page">{body}'
-        "<footer>Written by sightline train. This page holds everything it shows; nothing is "
-        "loaded from elsewhere.</footer></main></body></html>\n"
+    return whole_page(
+        kind="Training report",
+        title=facts.manifest.name,
+        lead=_lead(facts),
+        body=body,
+        style=resources.files("sightline.train").joinpath("report.css").read_text(encoding="utf-8"),
+        footer="Written by sightline train.",
     )
 
 
-def _head(facts: Facts) -> str:
+def _lead(facts: Facts) -> str:
     done = facts.steps[-1] if facts.steps else {"step": 0, "seconds": 0.0, "epoch": 0.0}
     seconds = max([line["seconds"] for line in (*facts.steps, *facts.validations)], default=0.0)
     best = facts.manifest.training.get("best_step", done["step"])
-    text = (
+    return (
         f"{facts.config['train']['model']} at {facts.manifest.width} px, "
         f"{done['step']} steps ({done['epoch']:.1f} epochs) in {_duration(seconds)}; "
         f"best after step {best}"
-    )
-    return (
-        f'<header><p class="brand">{_LOGO}<b>Sightline</b> Training report</p>'
-        f'<h1>{escape(facts.manifest.name)}</h1><p class="lead">{escape(text)}</p></header>'
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.train.chart import HEIGHT, WIDTH, Line, line_chart, smooth, thin, tick_text, ticks
+from sightline.chart import HEIGHT, WIDTH, Line, line_chart, smooth, thin, tick_text, ticks
 
 values = st.floats(-1e6, 1e6)
 ordered_points = st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 1e6)), max_size=40).map(
