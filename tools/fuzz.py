@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -82,11 +83,14 @@ def main() -> None:
         os.environ["SIGHTLINE_CACHE"] = os.path.join(folder, "cache")
         corpus = Path(folder, "corpus")
         corpus.mkdir()
-        for number, seed in enumerate(_seeds(args.target, Path(folder))):
+        seeds = _seeds(args.target, Path(folder))
+        for number, seed in enumerate(seeds):
             (corpus / str(number)).write_bytes(seed)
+        words = Path(folder, "words")
+        words.write_text(_dictionary(seeds))
         test = _test(args.target, Path(folder, "set"))
         defaults = [f"-runs={args.runs}", "-timeout=20", "-rss_limit_mb=2048", "-max_len=8192"]
-        atheris.Setup([sys.argv[0], *defaults, *options, str(corpus)], test)
+        atheris.Setup([sys.argv[0], *defaults, f"-dict={words}", *options, str(corpus)], test)
         atheris.Fuzz()
 
 
@@ -129,6 +133,13 @@ def _seeds(target: str, folder: Path) -> list[bytes]:
         for path in written.rglob("*.*"):
             archive.write(path, path.relative_to(written))
     return [packed.getvalue()]
+
+
+def _dictionary(seeds: list[bytes]) -> str:
+    """The words of the seeds, in libFuzzer's form: mutations insert them whole."""
+    found = {word for seed in seeds for word in re.findall(rb'</?\w+>?|"\w+":?|\w{2,}|\S', seed)}
+    escaped = ["".join(f"\\x{byte:02x}" for byte in word) for word in sorted(found)]
+    return "".join(f'"{word}"\n' for word in escaped[:2000])
 
 
 def _written(form: str, destination: Path) -> Path:
