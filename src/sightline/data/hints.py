@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 HINTS: Mapping[str, str] = {
     "annotation-missing": "draw its boxes, or save an empty annotation if nothing is on it",
+    "annotation-several": "nothing needs doing; to choose, mark one annotation as ground truth",
     "box-cut": "move the box's corners into the image",
     "box-empty": "remove the box, or draw it again",
     "box-inverted": "write the smaller coordinate as the minimum",

@@ -15,7 +15,6 @@ LabelMe writes none for an image that nobody has saved.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +30,15 @@ from sightline.data.formats.contents import (
     tidy_name,
 )
 from sightline.data.formats.jsonfile import JsonFile, value_of
-from sightline.data.formats.listing import Listing
-from sightline.data.formats.shapes import Outline, Point, Tally, points_of, shown, size_of
+from sightline.data.formats.listing import Listing, folder_of, stem_of
+from sightline.data.formats.shapes import (
+    Outline,
+    Tally,
+    ellipse_corners,
+    points_of,
+    shown,
+    size_of,
+)
 
 # The fewest points that make a shape of each kind that has an area.
 _FEWEST = {"rectangle": 2, "polygon": 3, "circle": 2, "mask": 2}
@@ -45,7 +51,6 @@ class _Annotation:
     """One file: what it says, and which image that is about."""
 
     file: str
-    stem: str
     image_path: str
     line: int | None
     has_copy: bool
@@ -108,7 +113,6 @@ def _read_file(reading: Reading, file: str, tally: Tally) -> _Annotation | None:
     copy = document.top.get("imageData")
     return _Annotation(
         file,
-        os.path.splitext(os.path.basename(file))[0],
         named if isinstance(named, str) else "",
         None if path is None else document.line_of(path),
         # Its first character tells; the rest may be a hundred times the file's.
@@ -143,30 +147,26 @@ def _read_shape(
     tally.polygons += kind in ("polygon", "mask")
     tally.rotated += kind in ("rotation", "oriented_rectangle")
     tally.ellipses += kind == "circle"
+    if kind == "circle":
+        radius = math.dist(*points[:2])
+        points = ellipse_corners(points[0], radius, radius)
     group = shape.get("group_id")
     joins = kind in ("polygon", "mask", "circle") and isinstance(group, str | int)
     outline = Outline(
         label,
-        _circle(points) if kind == "circle" else points,
+        points,
         line,
         is_difficult=shape.get("difficult") is True,
     )
     return outline, group if joins else None
 
 
-def _circle(points: list[Point]) -> list[Point]:
-    """The corners around a circle that its centre and a point on it give."""
-    (x, y), rim = points[:2]
-    radius = math.dist((x, y), rim)
-    return [(x - radius, y - radius), (x + radius, y + radius)]
-
-
 def _pair(reading: Reading, annotations: list[_Annotation]) -> dict[str, _Annotation]:
     """Image -> its annotation. Where two annotations name one image, its namesake has it."""
     images: dict[str, _Annotation] = {}
-    for a in sorted(annotations, key=lambda a: _named_stem(a) != a.stem):
+    for a in sorted(annotations, key=lambda a: not _is_namesake(a)):
         named = reading.listing.find_image(a.image_path, a.file) if a.image_path else None
-        own = reading.listing.find_stem(a.stem, a.file)
+        own = reading.listing.find_stem(stem_of(a.file), a.file)
         free = next((i for i in (named, own) if i is not None and i not in images), None)
         if free is not None:
             images[free] = a
@@ -179,27 +179,26 @@ def _pair(reading: Reading, annotations: list[_Annotation]) -> dict[str, _Annota
             message = f"another annotation file describes {named or own} as well; left out"
             reading.report("warning", "image-claimed-twice", a.file, a.line, message)
         else:
-            message = f"its image is not there: {shown(a.image_path or a.stem)}"
+            message = f"its image is not there: {shown(a.image_path or stem_of(a.file))}"
             if a.has_copy:
                 message += "; imageData in the file holds a copy, which is not unpacked"
             reading.report("warning", "image-missing", a.file, a.line, message)
     return images
 
 
-def _named_stem(annotation: _Annotation) -> str:
-    name = annotation.image_path.replace("\\", "/").rpartition("/")[2]
-    return os.path.splitext(name)[0]
+def _is_namesake(annotation: _Annotation) -> bool:
+    return stem_of(annotation.image_path.replace("\\", "/")) == stem_of(annotation.file)
 
 
 def _report_unannotated(
     reading: Reading, annotations: list[_Annotation], images: dict[str, _Annotation]
 ) -> None:
-    folders = {os.path.dirname(image) for image in images}
-    stems = {annotation.stem for annotation in annotations}
+    folders = {folder_of(image) for image in images}
+    stems = {stem_of(annotation.file) for annotation in annotations}
     for image in reading.listing.images:
-        folder, name = os.path.split(image)
+        is_beside = image not in images and folder_of(image) in folders
         # Where a file of its name exists, that one's own problem has been reported.
-        if image not in images and folder in folders and os.path.splitext(name)[0] not in stems:
+        if is_beside and stem_of(image) not in stems:
             reading.report(
                 "warning", "annotation-missing", image, None, "no annotation file; left out"
             )
@@ -207,7 +206,7 @@ def _report_unannotated(
 
 def _splits_of(images: dict[str, _Annotation]) -> dict[str, tuple[str, ...]]:
     """Image -> the split that its annotation's folder speaks of, where all of them do."""
-    by_folder = {image: split_named_in(os.path.dirname(a.file)) for image, a in images.items()}
+    by_folder = {image: split_named_in(folder_of(a.file)) for image, a in images.items()}
     if "train" not in by_folder.values() or None in by_folder.values():
         return {}
     return {image: (name,) for image, name in by_folder.items() if name}

@@ -111,6 +111,19 @@ def turned_corners(
     ]
 
 
+def ellipse_corners(
+    centre: Point, radius_x: float, radius_y: float, degrees: float = 0.0
+) -> list[Point]:
+    """Two corners of the upright box around an ellipse turned about its centre."""
+    if not math.isfinite(degrees):
+        return [_NOWHERE]
+    x, y = centre
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    across = math.hypot(radius_x * cos, radius_y * sin)
+    down = math.hypot(radius_x * sin, radius_y * cos)
+    return [(x - across, y - down), (x + across, y + down)]
+
+
 def shown(value: Any) -> str:
     """The value in a few characters, for messages."""
     text = repr(value)
