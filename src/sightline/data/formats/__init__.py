@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sightline.data.formats.coco import read_coco, write_coco
 from sightline.data.formats.contents import Contents
 from sightline.data.formats.csv import read_csv, write_csv
-from sightline.data.formats.label_studio import read_label_studio
+from sightline.data.formats.cvat import read_cvat
 from sightline.data.formats.labelme import read_labelme
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.open_images import read_open_images
@@ -26,14 +26,14 @@ FORMATS: dict[str, str] = {
     "csv": "CSV",
     "open-images": "Open Images CSV",
     "labelme": "LabelMe",
-    "label-studio": "Label Studio",
+    "cvat": "CVAT XML",
 }
 # A reader answers what it found, or in a few words why the files are not its own.
 READERS: tuple[Callable[[Listing], Contents | str], ...] = (
     read_voc,
     read_coco,
     read_labelme,
-    read_label_studio,
+    read_cvat,
 )
 # Formats that people make from others and keep beside them: looked for where none of those is.
 DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
