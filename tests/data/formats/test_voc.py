@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,49 +16,137 @@ from sightline.data.dataset import Dataset
 from sightline.errors import DatasetError
 
 Make = Callable[..., Any]
-PLAIN = [("raccoon", 10, 20, 60, 80)]
+PLAIN = [["raccoon", 10, 20, 60, 80]]
+XML = "Annotations/{}.xml"
 
-# Where expected.json leaves a choice: the problem's code and the boxes kept; None: image left out.
-CHOICES: dict[str, tuple[str, list[tuple[object, ...]] | None]] = {
-    "q04_wrong_size": ("size-differs", PLAIN),
-    "q06_inverted": ("box-inverted", PLAIN),
-    "q07_outside": ("box-cut", [("raccoon", 0, 0, 160, 100)]),
-    "q08_fully_outside": ("box-outside", []),
-    "q09_zero_area": ("box-empty", []),
-    "q18_filename_traversal": ("filename-outside", PLAIN),
-    "q20_name_case": ("class-case", [("Raccoon", 10, 20, 60, 80)]),
-    "q26_duplicate": ("box-repeated", PLAIN),
-    "q27_truncated_xml": ("xml-damaged", None),
-    "q28_entities": ("xml-damaged", None),
-    "q29_nan": ("box-not-finite", []),
-    "q30_comma": ("decimal-comma", [("raccoon", 10.5, 20, 60, 80)]),
-    "q31_empty_name": ("class-empty", []),
-    "q32_empty_file": ("xml-damaged", None),
-    "q33_missing_image": ("image-missing", None),
-    "q34_missing_xml": ("annotation-missing", None),
+# Where expected.json says what is wrong, or leaves a choice: severity and code of the problem, its
+# file and line, and the boxes kept; None: the image is left out.
+OUTCOMES: dict[str, tuple[str, str, str, int | None, list[list[object]] | None]] = {
+    "q04_wrong_size": ("warning", "size-differs", XML, 1, PLAIN),
+    "q06_inverted": ("warning", "box-inverted", XML, 1, PLAIN),
+    "q07_outside": ("warning", "box-cut", XML, 1, [["raccoon", 0, 0, 160, 100]]),
+    "q08_fully_outside": ("warning", "box-outside", XML, 1, []),
+    "q09_zero_area": ("warning", "box-empty", XML, 1, []),
+    "q18_filename_traversal": ("warning", "filename-outside", XML, 1, PLAIN),
+    "q20_name_case": ("warning", "class-case", ".", None, [["Raccoon", 10, 20, 60, 80]]),
+    "q26_duplicate": ("warning", "box-repeated", XML, 1, PLAIN),
+    "q27_truncated_xml": ("error", "xml-damaged", XML, 1, None),
+    "q28_entities": ("error", "xml-damaged", XML, 1, None),
+    "q29_nan": ("error", "box-not-finite", XML, 1, []),
+    "q30_comma": ("warning", "decimal-comma", XML, 1, [["raccoon", 10.5, 20, 60, 80]]),
+    "q31_empty_name": ("warning", "class-empty", XML, 1, []),
+    "q32_empty_file": ("error", "xml-damaged", XML, None, None),
+    "q33_missing_image": ("warning", "image-missing", XML, 1, None),
+    "q34_missing_xml": ("warning", "annotation-missing", "JPEGImages/{}.jpg", None, None),
 }
+# Where expected.json has the boxes, but another object of the file is worth a word.
+REMARKS = {"q21_no_bndbox": {"box-missing"}}
 
 
-def test_the_34_quirks(shared: Path, boxes_by_image: Make) -> None:
+@pytest.fixture(scope="module")
+def quirks(shared: Path) -> tuple[dict[str, Any], Dataset]:
+    """What expected.json says of each file, and the data set."""
     folder = shared / "data/formats/voc_quirks_made"
-    dataset = Dataset.load(folder)
-    found = {Path(name).stem: boxes for name, boxes in boxes_by_image(dataset).items()}
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    return expected, Dataset.load(folder)
+
+
+@pytest.mark.parametrize("number", range(1, 35))
+def test_the_34_quirks(quirks: tuple[dict[str, Any], Dataset], number: int) -> None:
+    expected, dataset = quirks
     assert len(expected) == 34
-    for case, boxes in expected.items():
-        if case in CHOICES:
-            code, kept = CHOICES[case]
-            of_class = code.startswith("class-case")
-            assert any(
-                p.code == code and (of_class or Path(p.file).stem == case) for p in dataset.problems
-            ), case
-        else:
-            kept = [tuple(box[:5]) for box in boxes]
-        if kept is None:
-            assert case not in found
-        else:
-            assert [box[:5] for box in found[case][1:]] == kept, case
-            assert found[case][0] == (160, 100)
+    (case,) = (name for name in expected if name.startswith(f"q{number:02d}_"))
+    said, boxes = expected[case], boxes_of(dataset, case)
+    if isinstance(said, list):
+        flags = {"difficult": 0, "truncated": 0}
+        assert boxes == [[*box[:5], flags | (box[5] if len(box) > 5 else {})] for box in said]
+        of_file = {p.code for p in dataset.problems if p.file == XML.format(case)}
+        assert of_file == REMARKS.get(case, set())
+        return
+    severity, code, file, line, kept = OUTCOMES[case]
+    begins = said.removeprefix("XML ").partition(":")[0]
+    assert begins not in ("warning", "error") or begins == severity
+    problems = {(p.severity, p.code, p.file, p.line) for p in dataset.problems}
+    assert (severity, code, file.format(case), line) in problems
+    assert (boxes and [box[:5] for box in boxes]) == kept
+
+
+def boxes_of(dataset: Dataset, case: str) -> list[list[object]] | None:
+    """[class, x1, y1, x2, y2, flags] of each box of the image so called; None: it is left out."""
+    if f"JPEGImages/{case}.jpg" not in dataset.names:
+        return None
+    record = dataset.records[dataset.names.index(f"JPEGImages/{case}.jpg")]
+    assert (record.width, record.height) == (160, 100)
+    return [
+        [dataset.classes[label], *box, {"difficult": int(difficult), "truncated": int(truncated)}]
+        for label, box, difficult, truncated in zip(
+            record.label_ids.tolist(),
+            record.boxes_xyxy.tolist(),
+            record.is_difficult.tolist(),
+            record.is_truncated.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def test_faults_have_their_line(make_voc: Make, voc_object: Make) -> None:
+    objects = (
+        "\n<size><width>41</width><height>30</height></size>\n"
+        + "\n".join(
+            (
+                voc_object("x", 1, 1, 9, 9),  # line 3
+                "<object><name>x</name></object>",
+                voc_object(" ", 1, 1, 9, 9),
+                "<object>\n<name>x</name>" + voc_object("y", 19, 1, 1, 9)[len("<object>") :],
+                voc_object("x", "1,5", 1, 9, 9),  # line 8
+                voc_object("x", "?", 1, 9, 9),
+            )
+        )
+    )
+    found = Dataset.load(make_voc({"a.jpg": objects})).problems
+    lines = {p.code: p.line for p in found if p.file == "Annotations/a.xml"}
+    assert lines == {
+        "size-differs": 2,
+        "box-missing": 4,
+        "class-empty": 5,
+        "box-inverted": 7,
+        "decimal-comma": 8,
+        "box-not-finite": 9,
+    }
+
+
+class TestImageNet:
+    def test_the_same_boxes_as_voc(self, shared: Path, boxes_by_image: Make) -> None:
+        folder = shared / "data/formats_same100/gts"
+        imagenet = Dataset.load(folder / "imagenet_format", check_images=False)
+        voc = Dataset.load(folder / "pascalvoc_format", check_images=False)
+        assert imagenet.format == "voc"
+        assert sum(imagenet.box_counts.values()) == 273
+        assert imagenet.classes == voc.classes
+        assert boxes_by_image(imagenet) == boxes_by_image(voc)
+
+    def test_files_as_imagenet_has_them(self, tmp_path: Path, write_photo: Make) -> None:
+        image = tmp_path / "Data/CLS-LOC/train/n01440764/n01440764_18.JPEG"
+        write_photo(image)
+        xml = tmp_path / "Annotations/CLS-LOC/train/n01440764/n01440764_18.xml"
+        xml.parent.mkdir(parents=True)
+        xml.write_text(
+            "<annotation>\n\t<folder>n01440764</folder>\n\t<filename>n01440764_18</filename>\n"
+            "\t<source>\n\t\t<database>ILSVRC_2012</database>\n\t</source>\n\t<size>\n"
+            "\t\t<width>40</width>\n\t\t<height>30</height>\n\t\t<depth>3</depth>\n"
+            "\t</size>\n\t<segmented>0</segmented>\n\t<object>\n\t\t<name>n01440764</name>\n"
+            "\t\t<pose>Unspecified</pose>\n\t\t<truncated>1</truncated>\n"
+            "\t\t<difficult>0</difficult>\n\t\t<bndbox>\n\t\t\t<xmin>3</xmin>\n"
+            "\t\t\t<ymin>4</ymin>\n\t\t\t<xmax>13</xmax>\n\t\t\t<ymax>14</ymax>\n"
+            "\t\t</bndbox>\n\t\t<subcategory>\n\t\t\t<name>fin</name>\n"
+            "\t\t</subcategory>\n\t</object>\n</annotation>\n"
+        )
+        dataset = Dataset.load(tmp_path)
+        assert dataset.classes == ("n01440764",)
+        assert dataset.records[0].boxes_xyxy.tolist() == [[3, 4, 13, 14]]
+        assert dataset.records[0].is_truncated.tolist() == [True]
+        assert {problem.severity for problem in dataset.problems} <= {"warning"}
+        assert not any(problem.file.endswith(".xml") for problem in dataset.problems)
 
 
 class TestPairing:
@@ -187,6 +276,18 @@ class TestWriting:
             with pytest.raises(DatasetError, match="cannot be written"):
                 dataset.save(tmp_path / "new" / form, form)
         assert list((tmp_path / "new").iterdir()) == []
+
+    def test_splits_of_any_name(self, make_voc: Make, tmp_path: Path) -> None:
+        dataset = Dataset.load(make_voc({"a.jpg": "", "b.jpg": ""}))
+        dataset = replace(dataset, splits={"train": (0,), "../../../x": (1,)})
+        lost = dataset.save(tmp_path / "out", "voc")
+        assert [problem.code for problem in lost] == ["lost-split"]
+        assert {path.name for path in tmp_path.rglob("*.txt")} == {
+            "classes.txt",
+            "train.txt",
+            "_________x.txt",
+        }
+        assert Dataset.load(tmp_path / "out").splits == {"train": (0,)}
 
     def test_characters_that_xml_cannot_hold(self, make_voc: Make, tmp_path: Path) -> None:
         root = make_voc({"a.jpg": "", "b.jpg": ""})

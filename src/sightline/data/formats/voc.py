@@ -7,6 +7,15 @@ doubt is below what people draw.
 An image is the one that <filename> names, found by its last part among the data set's images;
 else the one called like the XML file. An image without an XML file is left out: nobody has said
 that nothing is on it. An XML file without <object> says just that.
+
+ImageNet's dialect is the same but for <filename>, which has no ending there; <subcategory> and
+<occluded> are passed over, as are outlines and parts of bodies beside or within a box.
+
+Where the format leaves a choice: the image's own size counts, whatever <size> says. Corners the
+wrong way round are put in order, corners outside cut at the border; boxes without area, wholly
+outside, without <bndbox>, class or numbers are left out, of two equal ones one. A decimal comma is
+read as a point. Classes that differ by case only stay two. A file with damaged XML or entities is
+left out. Every one of these is reported.
 """
 
 from __future__ import annotations
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
 
 # What XML 1.0 (section 2.2) has no way to write, lone halves of surrogate pairs included.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SPLITS = ("train", "val", "test")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -52,6 +62,7 @@ class _Annotation:
     filename: str
     filename_line: int | None
     size: tuple[float, float] | None
+    size_line: int | None
     boxes: tuple[RawBox, ...]
 
 
@@ -75,7 +86,7 @@ def read_voc(listing: Listing) -> Contents | str:
         "voc",
         listing,
         tuple(
-            RawImage(image, a.file, a.boxes, a.size, a.filename_line, splits.get(image, ()))
+            RawImage(image, a.file, a.boxes, a.size, a.size_line, splits.get(image, ()))
             for image, a in sorted(images.items())
         ),
         reading.read_classes(),
@@ -96,13 +107,14 @@ def _read_annotation(reading: Reading, file: str) -> _Annotation | None:
     if root.tag != "annotation" or root.find("imagesize") is not None:  # that is LabelMe's old XML
         reading.report("info", "not-voc", file, line_of(root), f"no VOC annotation: <{root.tag}>")
         return None
-    name = root.find("filename")
+    name, size = root.find("filename"), root.find("size")
     boxes = [box for item in root.iterfind("object") if (box := _read_object(reading, file, item))]
     return _Annotation(
         file,
         text_of(name),
         None if name is None else line_of(name),
-        _read_size(root.find("size")),
+        _read_size(size),
+        None if size is None else line_of(size),
         tuple(boxes),
     )
 
@@ -225,7 +237,7 @@ def _splits_of(
         file
         for file in reading.listing.with_suffix(".txt")
         if f"/{folder_of(file)}".endswith("/ImageSets/Main")
-        and stem_of(file) in ("train", "val", "test", "trainval")
+        and stem_of(file) in (*_SPLITS, "trainval")
     ]
     if {"train", "val"}.intersection(map(stem_of, lists)):
         lists = [file for file in lists if stem_of(file) != "trainval"]
@@ -293,8 +305,12 @@ def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
             lists = folder / "ImageSets" / "Main"
             lists.mkdir(parents=True)
             for split, indices in dataset.splits.items():
-                stems = [stem_of(copies[index]) for index in indices]
-                _write_lines(lists / f"{split}.txt", stems)
+                file = f"{re.sub('[^A-Za-z0-9_-]', '_', split)}.txt"
+                _write_lines(lists / file, [stem_of(copies[index]) for index in indices])
+                if split not in _SPLITS:
+                    message = f"split {split!r} is written, but not read back: train, val, test are"
+                    where = f"ImageSets/Main/{file}"
+                    lost.append(Problem("info", "lost-split", where, None, message))
     return tuple(lost)
 
 

@@ -149,7 +149,8 @@ def _feed(parser: expat.XMLParserType, data: bytes, *, is_last: bool) -> None:
         parser.Parse(data, is_last)
     except expat.ExpatError as error:
         raise XmlDamaged(expat.ErrorString(error.code), error.lineno) from error
-    except XmlDamaged:
+    except XmlDamaged as error:
+        error.line = error.line or parser.CurrentLineNumber
         raise
     except (ValueError, LookupError) as error:  # encodings that are unknown or not taken
         raise XmlDamaged(str(error)) from error
