@@ -62,6 +62,6 @@ def name_copies(names: Sequence[str]) -> list[str]:
 
 def copy_images(images: Sequence[Path], copies: Sequence[str], folder: Path) -> None:
     """Copy each image's bytes, untouched, to `folder` under its new name."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for image, copy in zip(images, copies, strict=True):
         shutil.copyfile(image, folder / copy)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sightline.data.formats.coco import read_coco, write_coco
 from sightline.data.formats.contents import Contents
+from sightline.data.formats.createml import read_createml, write_createml
 from sightline.data.formats.csv import read_csv, write_csv
 from sightline.data.formats.cvat import read_cvat
 from sightline.data.formats.labelme import read_labelme
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FORMATS: dict[str, str] = {
     "voc": "Pascal VOC",
     "coco": "COCO",
+    "createml": "CreateML",
     "csv": "CSV",
     "open-images": "Open Images CSV",
     "labelme": "LabelMe",
@@ -34,6 +36,7 @@ READERS: tuple[Callable[[Listing], Contents | str], ...] = (
     read_coco,
     read_labelme,
     read_cvat,
+    read_createml,
 )
 # Formats that people make from others and keep beside them: looked for where none of those is.
 DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
@@ -44,5 +47,6 @@ DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
 WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
     "voc": write_voc,
     "coco": write_coco,
+    "createml": write_createml,
     "csv": write_csv,
 }
