@@ -77,3 +77,23 @@ def make_voc(tmp_path: Path) -> Callable[[Mapping[str, str | None]], Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def make_set(
+    tmp_path: Path, write_photo: Callable[..., None]
+) -> Callable[[Mapping[str, str | None]], Path]:
+    """(path -> text, None for a photo of 40x30 px) gives a folder with these files."""
+
+    def make(files: Mapping[str, str | None]) -> Path:
+        root = tmp_path / "set"
+        for seed, (name, text) in enumerate(files.items()):
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if text is None:
+                write_photo(path, seed=seed)
+            else:
+                path.write_text(text, encoding="utf-8")
+        return root
+
+    return make

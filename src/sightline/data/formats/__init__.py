@@ -15,6 +15,7 @@ from sightline.data.formats.labelme import read_labelme
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.open_images import read_open_images
 from sightline.data.formats.voc import read_voc, write_voc
+from sightline.data.formats.yolo import read_yolo, write_yolo
 from sightline.data.records import Problem
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FORMATS: dict[str, str] = {
     "voc": "Pascal VOC",
     "coco": "COCO",
+    "yolo": "YOLO",
     "createml": "CreateML",
     "csv": "CSV",
     "open-images": "Open Images CSV",
@@ -37,6 +39,7 @@ READERS: tuple[Callable[[Listing], Contents | str], ...] = (
     read_labelme,
     read_cvat,
     read_createml,
+    read_yolo,
 )
 # Formats that people make from others and keep beside them: looked for where none of those is.
 DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
@@ -47,6 +50,7 @@ DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
 WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
     "voc": write_voc,
     "coco": write_coco,
+    "yolo": write_yolo,
     "createml": write_createml,
     "csv": write_csv,
 }

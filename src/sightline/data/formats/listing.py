@@ -22,6 +22,8 @@ from sightline.errors import DatasetError
 _ANNOTATION_FOLDERS = {"annotations", "annotation", "annots", "labels", "xml", "xmls"}
 # What a data set can be read from as one file; a record file brings its images.
 _ANNOTATION_SUFFIXES = {".json", ".xml", ".csv", ".yaml", ".yml", ".data", ".txt"}
+# What the files on the left speak of stands in those on the right, around them.
+_CONFIG_SUFFIXES, _TEXT_SUFFIXES = (".yaml", ".yml", ".data"), (".txt", ".names")
 _IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img", "photos")
 
 
@@ -134,10 +136,18 @@ def list_files(path: Path) -> Listing:
         base = base.parent
         files = _walk(base)
         images = [file for file in files if _is_image(file)]
-        chosen += [file for file in files if file.endswith(".txt") and file not in chosen]
+        # Lists of images and of classes, but no annotations of another kind.
+        around = _CONFIG_SUFFIXES + _TEXT_SUFFIXES
+        chosen += [f for f in files if f.endswith(around) and not _is_in_annotations(f)]
+    elif given.is_file() and given.suffix.lower() in _CONFIG_SUFFIXES:
+        chosen += [file for file in files if file.endswith(_TEXT_SUFFIXES)]
     if not images:
         images = _images_above(base)
     return Listing(base, tuple(f for f in chosen if not _is_image(f)), tuple(images))
+
+
+def _is_in_annotations(file: str) -> bool:
+    return not _ANNOTATION_FOLDERS.isdisjoint(folder_of(file).lower().split("/"))
 
 
 def _is_image(file: str) -> bool:
