@@ -48,11 +48,13 @@ def name_copies(names: Sequence[str]) -> list[str]:
     Its own last part where that is free, else its folders' names before it, else a number.
     """
     taken: set[str] = set()
+    numbers: dict[str, Iterator[int]] = {}  # those that each stem has left, lest all be tried again
     copies: list[str] = []
     for name in names:
         path = PurePosixPath(name)
         folders = [part for part in path.parts if part != ".."]
-        numbered = (f"{path.stem}-{number}{path.suffix}" for number in count(2))
+        left = numbers.setdefault(path.stem.lower(), count(2))
+        numbered = (f"{path.stem}-{number}{path.suffix}" for number in left)
         wishes = chain((path.name, "_".join(folders)), numbered)
         copy = next(wish for wish in wishes if PurePosixPath(wish).stem.lower() not in taken)
         taken.add(PurePosixPath(copy).stem.lower())
