@@ -11,6 +11,8 @@ from sightline.data.formats.contents import Contents
 from sightline.data.formats.createml import read_createml, write_createml
 from sightline.data.formats.csv import read_csv, write_csv
 from sightline.data.formats.cvat import read_cvat
+from sightline.data.formats.datumaro import read_datumaro
+from sightline.data.formats.label_studio import read_label_studio
 from sightline.data.formats.labelme import read_labelme
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.open_images import read_open_images
@@ -31,6 +33,8 @@ FORMATS: dict[str, str] = {
     "open-images": "Open Images CSV",
     "labelme": "LabelMe",
     "cvat": "CVAT XML",
+    "label-studio": "Label Studio",
+    "datumaro": "Datumaro",
 }
 # A reader answers what it found, or in a few words why the files are not its own.
 READERS: tuple[Callable[[Listing], Contents | str], ...] = (
@@ -40,6 +44,8 @@ READERS: tuple[Callable[[Listing], Contents | str], ...] = (
     read_cvat,
     read_createml,
     read_yolo,
+    read_label_studio,
+    read_datumaro,
 )
 # Formats that people make from others and keep beside them: looked for where none of those is.
 DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
