@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,12 +305,38 @@ def test_one_split_file_of_several(shared: Path) -> None:
 def test_an_image_that_both_splits_list(make_coco: Make) -> None:
     root = make_coco([entry()])
     text = (root / "instances.json").read_text()
-    for split in ("train", "val"):
+    for split in ("train", "val", "val_again"):
         (root / f"instances_{split}.json").write_text(text)
     (root / "instances.json").unlink()
     dataset = Dataset.load(root)
     assert dataset.splits == {"train": (0, 1), "val": (0, 1)}
     assert [p.code for p in dataset.problems if p.severity == "error"] == ["split-overlap"] * 2
+    assert [p.code for p in dataset.problems].count("image-claimed-twice") == 2
+
+
+def test_splits_of_any_name_are_written_and_their_names_told(
+    make_coco: Make, tmp_path: Path
+) -> None:
+    dataset = Dataset.load(make_coco([entry()]))
+    dataset = replace(dataset, splits={"../fold 1": (0,), "val": (1,), "fold_1": ()})
+    lost = dataset.save(tmp_path / "out", "coco")
+    assert [(problem.code, problem.file) for problem in lost] == [
+        ("lost-split", "annotations/instances____fold_1.json"),
+        ("lost-split", "annotations/instances_fold_1.json"),
+    ]
+    again = Dataset.load(tmp_path / "out")
+    assert again.names == ("images/a.jpg", "images/b.jpg")
+    assert again.splits == {"val": (1,)}
+
+
+def test_problems_of_written_files_name_the_line_of_the_entry(
+    make_coco: Make, tmp_path: Path
+) -> None:
+    Dataset.load(make_coco([entry(), entry(bbox=[2, 2, 4, 4])])).save(tmp_path / "out", "coco")
+    path = tmp_path / "out/annotations/instances.json"
+    path.write_text(path.read_text().replace("[2, 2, 4, 4]", "[2, 2, -4, 4]"))
+    found = {problem.code: problem.line for problem in Dataset.load(tmp_path / "out").problems}
+    assert "[2, 2, -4, 4]" in path.read_text().splitlines()[(found["box-inverted"] or 0) - 1]
 
 
 def test_pycocotools_reads_what_is_written(shared: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,7 @@ from sightline.data.formats.contents import (
 )
 from sightline.data.formats.jsonfile import JsonText, object_parts, value_of
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.shapes import shown
 from sightline.data.records import Problem, Severity
 from sightline.data.staging import copy_images, name_copies, staged_folder
 
@@ -129,11 +131,11 @@ def _read_categories(
         fields = fields_of(entry)
         number, name = fields.get("id"), fields.get("name")
         if not is_id(number) or not isinstance(name, str) or not tidy_name(name):
-            message = f"category {_shown(value_of(entry))}"
+            message = f"category {shown(value_of(entry))}"
             reading.report("error", "category-damaged", file, line, message)
             continue
         if number in categories:
-            message = f"two categories with id {_shown(number)}"
+            message = f"two categories with id {shown(number)}"
             reading.report("error", "id-repeated", file, line, message)
             continue
         categories[number] = tidy_name(name)
@@ -149,10 +151,10 @@ def _read_image(reading: Reading, found: _File, text: JsonText, entry: Raw) -> N
     line = text.line_of(entry)
     image = read_image(entry)
     if image.id is None or not image.file_name:
-        message = f"image without id or file_name: {_shown(value_of(entry))}"
+        message = f"image without id or file_name: {shown(value_of(entry))}"
         reading.report("error", "image-damaged", found.file, line, message)
     elif image.id in found.images:
-        message = f"two images with id {_shown(image.id)}; {image.file_name!r} is left out"
+        message = f"two images with id {shown(image.id)}; {image.file_name!r} is left out"
         reading.report("error", "id-repeated", found.file, line, message)
     else:
         found.images[image.id] = (image, line)
@@ -164,7 +166,7 @@ def _read_box(reading: Reading, found: _File, text: JsonText, entry: Raw) -> Non
 
     def report(severity: Severity, code: str, key: str, why: str) -> None:
         fields = fields_of(entry)
-        message = f"annotation {_shown(fields.get('id'))}: {key} {_shown(fields.get(key))} {why}"
+        message = f"annotation {shown(fields.get('id'))}: {key} {shown(fields.get(key))} {why}"
         reading.report(severity, code, found.file, line, message)
 
     if box.image_id is None or box.image_id not in found.images:
@@ -223,7 +225,7 @@ def _join_images(reading: Reading, read: list[_File]) -> list[RawImage]:
             other = images.get(image)
             if other is None:
                 images[image] = RawImage(image, found.file, boxes, size, line, splits)
-            elif other.splits != splits and _are_equal(other.boxes, boxes):
+            elif not set(splits).issubset(other.splits) and _are_equal(other.boxes, boxes):
                 images[image] = replace(other, splits=other.splits + splits)
             else:
                 message = f"{image} is listed twice; the boxes of {other.annotation} are kept"
@@ -247,36 +249,38 @@ def _find_image(reading: Reading, found: _File, name: str, line: int | None) -> 
     return image
 
 
-def _shown(value: Any) -> str:
-    """The value in a few characters, for messages."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def write_coco(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
-    """Write images and annotations/instances_SPLIT.json; gives what COCO cannot hold: nothing.
+    """Write images and annotations/instances_SPLIT.json; gives what COCO cannot hold.
 
-    Without splits the file is instances.json; images in none of the splits are in
-    instances_other.json. The folder appears whole or not at all. Raises DatasetError where
-    `destination` is not empty or cannot be written.
+    That is only the name of a split other than train, val and test. Without splits the file is
+    instances.json; images in none of the splits are in instances_other.json. The folder appears
+    whole or not at all. Raises DatasetError where `destination` is not empty or cannot be written.
     """
     copies = name_copies(dataset.names)
-    parts = {f"instances_{split}": indices for split, indices in dataset.splits.items()}
+    parts = list(dataset.splits.items())
     within = {index for indices in dataset.splits.values() for index in indices}
     others = tuple(index for index in range(len(dataset)) if index not in within)
     if others or not parts:
-        parts["instances_other" if parts else "instances"] = others
+        parts.append(("other" if parts else "", others))
+    stems = [re.sub("[^A-Za-z0-9_-]", "_", f"instances_{split}").rstrip("_") for split, _ in parts]
+    files = name_copies([f"{stem}.json" for stem in stems])
     with staged_folder(destination) as folder:
         copy_images([record.image for record in dataset.records], copies, folder / "images")
         (folder / "annotations").mkdir()
-        for name, indices in parts.items():
-            with (folder / "annotations" / f"{name}.json").open("w", encoding="utf-8") as file:
+        for name, (_, indices) in zip(files, parts, strict=True):
+            path = folder / "annotations" / name
+            with path.open("w", encoding="ascii", newline="\n") as file:
                 file.write('{"info": {"description": "written by sightline"}, "licenses": []')
                 _write_list(file, "images", _image_entries(dataset, copies, indices))
                 _write_list(file, "annotations", _box_entries(dataset, indices))
                 _write_list(file, "categories", _category_entries(dataset))
                 file.write("}\n")
-    return ()
+    message = "split {!r} has no name that is read back: train, val and test have"
+    return tuple(
+        Problem("info", "lost-split", f"annotations/{name}", None, message.format(split))
+        for name, split in zip(files, dataset.splits, strict=False)
+        if split_named_in(stem_of(name)) != split
+    )
 
 
 def _write_list(file: IO[str], key: str, entries: Iterable[dict[str, Any]]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Raw
 
 from sightline.data.formats.jsonfile import read_part, value_of
+from sightline.data.formats.shapes import number
 
 Id = int | float | str  # integers, says COCO
 
@@ -57,12 +57,12 @@ def fields_of(entry: Raw) -> dict[str, Any]:
 
 
 def _loose_image(fields: dict[str, Any]) -> CocoImage:
-    number, name = fields.get("id"), fields.get("file_name")
+    own, name = fields.get("id"), fields.get("file_name")
     return CocoImage(
-        number if is_id(number) else None,
+        own if is_id(own) else None,
         name if isinstance(name, str) else None,
-        _number(fields.get("width")),
-        _number(fields.get("height")),
+        number(fields.get("width")),
+        number(fields.get("height")),
     )
 
 
@@ -73,13 +73,13 @@ def _loose_box(fields: dict[str, Any]) -> CocoBox:
     flags = flags if isinstance(flags, dict) else {}
     bbox = None
     if isinstance(corner, list) and len(corner) == 4:
-        left, top, width, height = (_number(value) for value in corner)
+        left, top, width, height = (number(value) for value in corner)
         bbox = (left, top, width, height)
     return CocoBox(
         image if is_id(image) else None,
         category if is_id(category) else None,
         bbox,
-        _number(fields.get("area")),
+        number(fields.get("area")),
         fields.get("iscrowd") in (1, True),
         _Flags(flags.get("difficult") in (1, True), flags.get("truncated") in (1, True)),
     )
@@ -89,7 +89,7 @@ def polygon_points(segmentation: Any) -> list[tuple[float, float]]:
     """The corners of all polygons of an object; none where it is no list of polygons."""
     polygons = segmentation if isinstance(segmentation, list) else []
     return [
-        (_number(x), _number(y))
+        (number(x), number(y))
         for polygon in polygons
         if isinstance(polygon, list)
         for x, y in zip(polygon[::2], polygon[1::2], strict=False)
@@ -98,13 +98,3 @@ def polygon_points(segmentation: Any) -> list[tuple[float, float]]:
 
 def is_id(value: Any) -> TypeGuard[Id]:
     return isinstance(value, int | float | str) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> float:
-    """The number, or NaN: what no number is ends as a box that is not finite."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.nan
-    return math.nan
