@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.chart import HEIGHT, WIDTH, Line, line_chart, smooth, thin, tick_text, ticks
+from sightline.chart import (
+    HEIGHT,
+    WIDTH,
+    Line,
+    bar_chart,
+    heat_map,
+    line_chart,
+    smooth,
+    thin,
+    tick_text,
+    ticks,
+)
 
 values = st.floats(-1e6, 1e6)
 ordered_points = st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 1e6)), max_size=40).map(
@@ -90,3 +101,38 @@ def test_smoothing_stays_in_range_and_keeps_lines(points: list[tuple[float, floa
     straight = [(float(x), 2.0 * x) for x in range(20)]
     inner = [y for _, y in smooth(straight)[1:-1]]
     assert inner == pytest.approx([y for _, y in straight[1:-1]])
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=40))
+def test_bars_stand_on_the_axis_as_tall_as_their_counts(counts: list[int]) -> None:
+    names = [f"<{place}>: {count}" for place, count in enumerate(counts)]
+    svg = bar_chart(counts, names, title="t", x_title="x", labels=[(0, "<0>")], mark=(1, "here"))
+    root = ElementTree.fromstring(svg)  # noqa: S314  # our own text
+    columns = root.findall("g")
+    assert [column.findtext("title") for column in columns] == names
+    bars = [column.findall("rect")[1] for column in columns]
+    tall = [float(bar.get("height", "")) for bar in bars]
+    for bar, count, height in zip(bars, counts, tall, strict=True):
+        assert float(bar.get("y", "")) + height == pytest.approx(216, abs=0.11)
+        assert (height > 0) == (count > 0)
+        # A small count is drawn 1.5 high, to be seen.
+        assert height == pytest.approx(count / max([1, *counts]) * max(tall), abs=1.6)
+        assert 0 <= float(bar.get("x", "")) < WIDTH
+    assert "<0>" in [text.text for text in root.findall("text")]
+
+
+def test_counts_have_whole_numbers_on_their_axis() -> None:
+    root = ElementTree.fromstring(  # noqa: S314  # our own text
+        bar_chart([1], ["one"], title="t", x_title="boxes", labels=[])
+    )
+    assert [text.text for text in root.findall("text")] == ["boxes", "0", "1"]
+
+
+def test_a_heat_map_by_hand() -> None:
+    root = ElementTree.fromstring(  # noqa: S314  # our own text
+        heat_map([[0.0, 0.25], [1.0, 0.001]], title="<where>")
+    )
+    assert root.get("viewBox") == "0 0 2 2"
+    assert root.get("aria-label") == "<where>"
+    cells = [[rect.get(k) for k in ("x", "y", "fill-opacity")] for rect in root.findall("rect")]
+    assert cells == [["1", "0", "0.25"], ["0", "1", "1.00"]]

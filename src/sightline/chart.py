@@ -1,4 +1,4 @@
-"""Line charts as inline SVG. Colours and type come from the page's style sheet."""
+"""Charts as inline SVG: lines, bars, heat maps. Colours and type come from the style sheet."""
 
 from __future__ import annotations
 
@@ -39,10 +39,7 @@ def line_chart(
         up = TOP + (1 - (min(max(y, low), high) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM)
         return round(across, 1), round(up, 1)
 
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}">'
-    ]
+    parts = _frame(title, x_title)
     for value in ticks(low, high):
         _, y = place(first, value)
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
@@ -51,10 +48,6 @@ def line_chart(
         x, _ = place(value, low)
         y = HEIGHT - BOTTOM + 20
         parts.append(f'<text class="tick middle" x="{x}" y="{y}">{tick_text(value)}</text>')
-    parts.append(
-        f'<text class="tick middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">'
-        f"{escape(x_title)}</text>"
-    )
     for line in lines:
         placed = [place(x, y) for x, y in thin(line.points)]
         path = "M" + "L".join(f"{x} {y}" for x, y in placed)
@@ -68,6 +61,79 @@ def line_chart(
                 for (x, y), (step, value) in zip(placed, thin(line.points), strict=True)
             ]
     return "".join([*parts, "</svg>"])
+
+
+def bar_chart(
+    counts: Sequence[int],
+    names: Sequence[str],
+    *,
+    title: str,
+    x_title: str,
+    labels: Sequence[tuple[float, str]],
+    mark: tuple[float, str] | None = None,
+) -> str:
+    """An <svg> of one bar a count; names show on hovering.
+
+    labels: below the axis, at places counted in bars from the left edge of the first. mark: a
+    vertical line with its text.
+    """
+    high = max([*counts, 1]) * 1.05
+    step = (WIDTH - LEFT - RIGHT) / max(1, len(counts))
+    floor = HEIGHT - BOTTOM
+    parts = _frame(title, x_title)
+    for value in filter(float.is_integer, ticks(0, high)):
+        y = round(floor - value / high * (floor - TOP), 1)
+        parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text class="tick end" x="{LEFT - 8}" y="{y + 5}">{tick_text(value)}</text>')
+    for place, (count, name) in enumerate(zip(counts, names, strict=True)):
+        tall = count / high * (floor - TOP)
+        # What is not zero is seen, and the whole column answers to the pointer.
+        shown = max(tall, 1.5) if count else 0
+        x = LEFT + place * step
+        parts.append(
+            f'<g class="column"><rect class="hover" x="{x:.1f}" y="{TOP}" width="{step:.1f}" '
+            f'height="{floor - TOP}"/><rect class="value" x="{x + step * 0.08:.1f}" '
+            f'y="{floor - shown:.1f}" width="{step * 0.84:.1f}" height="{shown:.1f}"/>'
+            f"<title>{escape(name)}</title></g>"
+        )
+    for where, text in labels:
+        x = LEFT + where * step
+        parts.append(
+            f'<text class="tick middle" x="{x:.1f}" y="{floor + 20}">{escape(text)}</text>'
+        )
+    if mark is not None:
+        x = round(LEFT + mark[0] * step, 1)
+        parts.append(
+            f'<path class="mark" d="M{x} {TOP}V{floor}"/>'
+            f'<text class="tick" x="{x + 6}" y="{TOP + 13}">{escape(mark[1])}</text>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def heat_map(shares: Sequence[Sequence[float]], *, title: str) -> str:
+    """An <svg> of a grid, row by row from the top, each cell as strong as its share (0..1)."""
+    rows, columns = len(shares), len(shares[0])
+    parts = [
+        f'<svg class="heat" viewBox="0 0 {columns} {rows}" preserveAspectRatio="none" '
+        f'shape-rendering="crispEdges" role="img" aria-label="{escape(title)}">'
+    ]
+    for y, row in enumerate(shares):
+        parts += [
+            f'<rect x="{x}" y="{y}" width="1" height="1" fill-opacity="{share:.2f}"/>'
+            for x, share in enumerate(row)
+            if share >= 0.005
+        ]
+    return "".join([*parts, "</svg>"])
+
+
+def _frame(title: str, x_title: str) -> list[str]:
+    """The beginning of a chart: its name, and what runs along its horizontal axis."""
+    return [
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}">',
+        f'<text class="tick middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}">'
+        f"{escape(x_title)}</text>",
+    ]
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

@@ -30,11 +30,16 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 @dataclass(frozen=True)
 class PhotoBox:
-    """A box over a photo, in its pixels. color: number of a class; kind: of the style sheet."""
+    """A box over a photo, in its pixels.
+
+    color: number of a class. text: written beside it; title: shown on hovering. kind: its class
+    in the style sheet.
+    """
 
     box_xyxy: tuple[float, float, float, float]
     color: int
     text: str = ""
+    title: str = ""
     kind: str = ""
 
 
@@ -87,9 +92,12 @@ def boxed_photo(
         x1, y1, x2, y2 = box.box_xyxy
         color = "rgb({} {} {})".format(*class_color(box.color))
         kind = f' class="{box.kind}"' if box.kind else ""
-        parts.append(
+        shape = (
             f'<rect{kind} x="{x1:.1f}" y="{y1:.1f}" width="{max(0.0, x2 - x1):.1f}" '
-            f'height="{max(0.0, y2 - y1):.1f}" stroke="{color}"/>'
+            f'height="{max(0.0, y2 - y1):.1f}" stroke="{color}"'
+        )
+        parts.append(
+            f"{shape}><title>{escape(box.title)}</title></rect>" if box.title else f"{shape}/>"
         )
         if box.text:
             above = y1 - size * 0.35
