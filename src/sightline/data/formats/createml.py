@@ -160,7 +160,8 @@ def _read_box(reading: Reading, file: str, text: JsonText, annotation: Raw) -> R
         message = f"annotation without a label: {shown(value)}; left out"
         reading.report("warning", "class-empty", file, line, message)
         return None
-    x, y, width, height = (number(place.get(key)) for key in ("x", "y", "width", "height"))
+    x, y = number(place.get("x")), number(place.get("y"))
+    width, height = number(place.get("width")), number(place.get("height"))
     box_xyxy = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     return RawBox(label, box_xyxy, line)
 

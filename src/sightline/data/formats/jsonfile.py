@@ -30,7 +30,9 @@ _LIST = msgspec.json.Decoder(list[Raw])
 _PLACE = re.compile(r"^(?:JSON is malformed: )?(.*?)(?: \(byte (\d+)\))?$")
 _BLOCK = 4096  # bytes between two marks of the index of lines
 _CHUNK = 1 << 20
-# What Python and browsers write though JSON has no such thing, and the strings it may stand in.
+# What Python and browsers write though JSON has no such thing: where it may be, and the strings
+# that it may stand in.
+_SUSPECT = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
 _FOREIGN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
@@ -65,10 +67,6 @@ class JsonText:
     text: bytes
     top: dict[str, Raw] | list[Raw]
 
-    @property
-    def is_list(self) -> bool:
-        return isinstance(self.top, list)
-
     def entries(self, key: str | None = None) -> list[Raw] | None:
         """The parts of the list under `key`, or of the document; None where there is no list."""
         if isinstance(self.top, list):
@@ -79,9 +77,13 @@ class JsonText:
         """The line, from 1, that a part of this document begins in; None if all is on one line."""
         if self._is_one_line:
             return None
-        offset = _address(part) - _address(self.text)
+        offset = _address(part) - self._start
         block = offset // _BLOCK
         return 1 + self._lines_before[block] + self.text.count(b"\n", block * _BLOCK, offset)
+
+    @cached_property
+    def _start(self) -> int:
+        return _address(self.text)
 
     @cached_property
     def _is_one_line(self) -> bool:
@@ -104,19 +106,21 @@ def read_json(path: Path) -> JsonText:
     """
     text = _in_utf8(path.read_bytes())
     try:
+        return _parse(text)
+    except JsonDamaged:
+        if not _SUSPECT.search(text):
+            raise
+        mended = _FOREIGN.sub(_mend, text)
+    return _parse(mended)
+
+
+def _parse(text: bytes) -> JsonText:
+    try:
         return JsonText(text, _TOP.decode(text))
     except RecursionError:
         raise JsonDamaged("it is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        mended = _FOREIGN.sub(_mend, text)
-        if mended == text:
-            raise _damage(text, error) from None
-    try:
-        return JsonText(mended, _TOP.decode(mended))
-    except RecursionError:
-        raise JsonDamaged("it is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _damage(mended, error) from None
+        raise _damage(text, error) from None
 
 
 def sniff_json(
