@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,15 @@ def _boxes_by_image(dataset: Dataset) -> dict[str, list[tuple[object, ...]]]:
         )
         found[name.rpartition("/")[2]] = [(record.width, record.height), *boxes]
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache that archives are unpacked to, away from the user's own."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(cache))
+        yield cache
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sightline.boxes import area
 from sightline.data.dataset import Dataset
 from sightline.data.formats.contents import tidy_name
 from sightline.data.records import Record
 from sightline.data.staging import name_copies
 
 FILES = ["a.jpg", "b/a.jpg", "c/A.png", "two words.jpg", "имя é.jpg", "x.y.jpg", "#1%20.jpg"]
+OF_BOXES = ("boxes_xyxy", "label_ids", "is_crowd", "area", "is_difficult", "is_truncated")
 # Cs: lone surrogates; Cc, Cn: controls and what XML 1.0 cannot write.
 CLASS_NAMES = (
     st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn")), min_size=1, max_size=8)
@@ -171,6 +173,30 @@ def test_createml_is_exact_to_the_rounding_of_centres(photos: Path, dataset: Dat
 def test_yolo_is_exact_to_the_rounding_of_shares(photos: Path, dataset: Dataset) -> None:
     # YOLO stores centre and extent as shares of the size: off by some 1e-14 at these sizes.
     check_round_trip(moved(dataset, photos), "yolo", 9)
+
+
+def as_float32(record: Record) -> Record:
+    """The record with boxes whose shares of the size, and areas, are float32 numbers."""
+    sizes = np.array([record.width, record.height] * 2)
+    boxes_xyxy = (record.boxes_xyxy / sizes).astype(np.float32).astype(np.float64) * sizes
+    is_own = record.area == area(record.boxes_xyxy)
+    said = record.area.astype(np.float32).astype(np.float64)
+    rounded = replace(record, boxes_xyxy=boxes_xyxy, area=np.where(is_own, area(boxes_xyxy), said))
+    keys = zip(
+        boxes_xyxy.tolist(), record.label_ids.tolist(), record.is_crowd.tolist(), strict=True
+    )
+    # Two that are the same now would be told as repeated.
+    first = {repr(key): index for index, key in reversed([*enumerate(keys)])}
+    kept = sorted(first.values())
+    parts = {name: value[kept] for name, value in vars(rounded).items() if name in OF_BOXES}
+    return replace(rounded, **parts)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(dataset=datasets(crowds=True))
+def test_tfrecord_is_exact_where_float32_is(photos: Path, dataset: Dataset) -> None:
+    held = replace(dataset, records=tuple(map(as_float32, dataset.records)))
+    check_round_trip(moved(held, photos), "tfrecord", None)
 
 
 @pytest.mark.parametrize("form", ["voc", "coco"])

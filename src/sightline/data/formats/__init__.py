@@ -16,6 +16,7 @@ from sightline.data.formats.label_studio import read_label_studio
 from sightline.data.formats.labelme import read_labelme
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.open_images import read_open_images
+from sightline.data.formats.tfrecord import read_tfrecord, write_tfrecord
 from sightline.data.formats.voc import read_voc, write_voc
 from sightline.data.formats.yolo import read_yolo, write_yolo
 from sightline.data.records import Problem
@@ -30,6 +31,7 @@ FORMATS: dict[str, str] = {
     "yolo": "YOLO",
     "createml": "CreateML",
     "csv": "CSV",
+    "tfrecord": "TFRecord",
     "open-images": "Open Images CSV",
     "labelme": "LabelMe",
     "cvat": "CVAT XML",
@@ -42,15 +44,16 @@ READERS: tuple[Callable[[Listing], Contents | str], ...] = (
     read_coco,
     read_labelme,
     read_cvat,
-    read_createml,
     read_yolo,
     read_label_studio,
+    read_createml,
     read_datumaro,
 )
 # Formats that people make from others and keep beside them: looked for where none of those is.
 DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
     read_csv,
     read_open_images,
+    read_tfrecord,
 )
 # A writer answers what its format could not hold.
 WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
@@ -59,4 +62,5 @@ WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
     "yolo": write_yolo,
     "createml": write_createml,
     "csv": write_csv,
+    "tfrecord": write_tfrecord,
 }
