@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,29 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 import sightline.data
 from sightline.data.check import check_box, check_splits
 from sightline.data.dataset import Dataset
-from sightline.data.examine import examine_images
 from sightline.data.formats.contents import RawBox
 from sightline.data.hints import HINTS
 from sightline.errors import ImageNotFound, ImageTooLarge, ImageUnreadable
 
-# What decoding the files given adds to the process, in KiB.
-# VmHWM and not ru_maxrss, which a child inherits from the process that started it.
-ADDED = """
-import sys
-from pathlib import Path
-from sightline.data.examine import examine_images
-def peak_kib():
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
-before = peak_kib()
-for found in examine_images([Path(name) for name in sys.argv[1:]], decode=True):
-    assert (found.width, found.height) == (4000, 3000), found
-print(peak_kib() - before)
-"""
 CORNERS = st.floats() | st.integers(-20, 120).map(float)
 
 
@@ -115,32 +98,3 @@ def test_a_size_that_is_not_the_images(make_voc: Callable[..., Any]) -> None:
     assert [p.code for p in dataset.problems] == ["size-differs", "no-boxes"]
     assert "JPEGImages/a.jpg: annotated as 30x40, but is 40x30" in dataset.problems[0].message
     assert dataset.records[0].width == 40
-
-
-def test_large_webp_images_are_decoded_one_at_a_time(tmp_path: Path) -> None:
-    if sys.platform != "linux":
-        pytest.skip("the peak of a process's memory is in KiB on Linux alone")
-    path = tmp_path / "a.webp"
-    Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(path, method=0)
-    done = subprocess.run(
-        [sys.executable, "-c", ADDED, *[str(path)] * 4],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    # 184 MiB for one (measured: 16 bytes a pixel), 360 for two at a time.
-    assert int(done.stdout) < 270 * 1024
-
-
-def test_images_come_back_in_order_with_their_faults(tmp_path: Path) -> None:
-    for name in ("a.webp", "b.webp"):
-        Image.new("RGB", (2000, 1600)).save(tmp_path / name, lossless=True, method=0)
-    Image.new("RGB", (40, 30)).save(tmp_path / "c.png")
-    cut = (tmp_path / "b.webp").read_bytes()[:-8]
-    (tmp_path / "b.webp").write_bytes(cut)
-    paths = [tmp_path / name for name in ("b.webp", "a.webp", "gone.png", "c.png", "b.webp")]
-    seen: list[tuple[int, int]] = []
-    found = examine_images(paths, decode=True, progress=lambda *done: seen.append(done))
-    kinds = [type(one).__name__ for one in found]
-    assert kinds == [
-        "ImageUnreadable", "ImageHeader", "ImageNotFound", "ImageHeader", "ImageUnreadable"
-    ]  # fmt: skip
-    assert seen == [(number, 5) for number in range(1, 6)]

@@ -19,7 +19,7 @@ import numpy as np
 from sightline.data.check import build_records, check_splits
 from sightline.data.classes import check_classes
 from sightline.data.duplicates import find_identical
-from sightline.data.examine import Progress, examine_images
+from sightline.data.examine import Look, Progress, examine_images
 from sightline.data.formats import DERIVED_READERS, FORMATS, READERS, WRITERS
 from sightline.data.formats.contents import Contents, order_splits
 from sightline.data.formats.listing import Listing, list_files
@@ -65,7 +65,8 @@ class Dataset:
         contents = _recognise(Path(path))
         classes = _complete_classes(contents)
         paths = [contents.listing.image_path(raw.image) for raw in contents.images]
-        headers = examine_images(paths, decode=check_images, progress=progress)
+        looks = examine_images(paths, decode=check_images, progress=progress)
+        headers = [look.header if isinstance(look, Look) else look for look in looks]
         records, splits, problems = build_records(contents, headers, classes)
         members: dict[str, list[int]] = {name: [] for name in contents.splits}
         for index, names in enumerate(splits):
