@@ -320,3 +320,12 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, cache: Path) -> None:
     archive = packed(tmp_path / "a.zip", {"a": b"1"})
     with pytest.raises(DatasetError, match="set SIGHTLINE_CACHE"):
         unpack_zip(archive)
+
+
+def test_an_entry_without_a_name(voc: Path, tmp_path: Path) -> None:
+    path = zipped(voc, tmp_path / "a.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("?nameless", b"")
+    # zipfile cuts names at a NUL, and then its own is_dir() fails.
+    path.write_bytes(path.read_bytes().replace(b"?nameless", b"\0nameless"))
+    assert described(Dataset.load(path)) == described(Dataset.load(voc))

@@ -111,7 +111,7 @@ def _is_plain(member: zipfile.ZipInfo) -> bool:
     """A file, no folder or link, whose name stays inside; nothing that macOS adds."""
     kind = member.external_attr >> 16 & 0o170000
     parts = _parts(member)
-    if member.is_dir() or kind not in (0, 0o100000) or not parts:
+    if not parts or member.is_dir() or kind not in (0, 0o100000):
         return False
     return ".." not in parts and parts[0] != "__MACOSX" and parts[-1] != ".DS_Store"
 
