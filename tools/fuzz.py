@@ -102,6 +102,9 @@ def _test(target: str, root: Path):  # type: ignore[no-untyped-def]  # atheris w
     if target == "labelmap":  # a map matters only beside records
         records = _written("tfrecord", root.parent / "records")
         shutil.copyfile(next(records.glob("*.record")), root / "a.record")
+    if target == "yaml":  # and a configuration beside labels
+        (root / "labels").mkdir()
+        (root / "labels/a.txt").write_text("0 0.5 0.5 0.25 0.25\n1 0.5 0.5 0.25 0.25\n")
 
     def test(data: bytes) -> None:
         (root / name).write_bytes(data)
