@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import overload
 
@@ -152,15 +153,24 @@ class Dataset:
         splits = {**self.splits, **dealt}
         return replace(self, splits={name: splits[name] for name in order_splits(splits)})
 
-    def save(self, path: str | Path, format: str) -> tuple[Problem, ...]:
+    def save(
+        self, path: str | Path, format: str, progress: Progress | None = None
+    ) -> tuple[Problem, ...]:
         """Write images and annotations to a new folder; gives what the format could not hold.
 
-        The folder appears whole or not at all, and nothing is overwritten. Raises UsageError for
-        an unknown format, DatasetError where the folder is not empty or cannot be written.
+        The folder appears whole or not at all, and nothing is overwritten. `progress` is called
+        with images written and images to write. Raises UsageError for an unknown format,
+        DatasetError where the folder is not empty or cannot be written.
         """
         if format not in WRITERS:
             raise UsageError(f"no format is called {format!r}; known: {', '.join(WRITERS)}")
-        return WRITERS[format](self, Path(path))
+        written = count(1)
+
+        def tick() -> None:
+            if progress is not None:
+                progress(next(written), len(self))
+
+        return WRITERS[format](self, Path(path), tick)
 
     def require_boxes(self, split: str | None = None) -> None:
         """Raises DatasetEmpty unless the data set, or that split, has an image and a box."""

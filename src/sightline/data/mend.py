@@ -69,13 +69,18 @@ def mend(
     mended, done = put_right(dataset)
     lost = mended.save(destination, format)
     copy = Dataset.load(destination, check_images=check_images, progress=progress)
-    remaining = _REMARKS.union(problem.code for problem in copy.problems)
-    done = [*(p for p in dataset.problems if p.code not in _OWN), *done]
+    remaining = {problem.code for problem in copy.problems}
+    done = [*changed_on_reading(dataset.problems), *done]
     return Mended(
         format,
         tuple(problem for problem in done if problem.code not in remaining),
         (*copy.problems, *lost),
     )
+
+
+def changed_on_reading(problems: Iterable[Problem]) -> list[Problem]:
+    """Those of the problems that reading has mended, or left out what they are about."""
+    return [problem for problem in problems if problem.code not in _REMARKS | _OWN]
 
 
 def put_right(dataset: Dataset) -> tuple[Dataset, list[Problem]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,9 @@ from sightline.errors import DatasetError
 
 # In the name of a folder that is being written, or whose writing was killed.
 INCOMPLETE = ".incomplete-"
+
+# Called each time that an image has been written.
+Tick = Callable[[], None]
 
 
 @contextmanager
@@ -23,10 +26,7 @@ def staged_folder(destination: Path) -> Iterator[Path]:
     Raises DatasetError where `destination` has something in it or cannot be written.
     """
     try:
-        if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-            raise DatasetError(
-                f"{destination} exists and is not empty; nothing is overwritten: name a new folder"
-            )
+        require_free(destination)
         destination.parent.mkdir(parents=True, exist_ok=True)
         folder = destination.parent / f"{destination.name}{INCOMPLETE}{secrets.token_hex(4)}"
         folder.mkdir()
@@ -40,6 +40,14 @@ def staged_folder(destination: Path) -> Iterator[Path]:
             raise
     except OSError as error:
         raise DatasetError(f"{destination} cannot be written: {error}") from error
+
+
+def require_free(destination: Path) -> None:
+    """Raises DatasetError where `destination` is a file or has something in it."""
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise DatasetError(
+            f"{destination} exists and is not empty; nothing is overwritten: name a new folder"
+        )
 
 
 def name_copies(names: Sequence[str]) -> list[str]:
@@ -62,8 +70,12 @@ def name_copies(names: Sequence[str]) -> list[str]:
     return copies
 
 
-def copy_images(images: Sequence[Path], copies: Sequence[str], folder: Path) -> None:
+def copy_images(
+    images: Sequence[Path], copies: Sequence[str], folder: Path, tick: Tick | None = None
+) -> None:
     """Copy each image's bytes, untouched, to `folder` under its new name."""
     folder.mkdir(exist_ok=True)
     for image, copy in zip(images, copies, strict=True):
         shutil.copyfile(image, folder / copy)
+        if tick is not None:
+            tick()

@@ -20,6 +20,7 @@ from sightline.data.formats.tfrecord import read_tfrecord, write_tfrecord
 from sightline.data.formats.voc import read_voc, write_voc
 from sightline.data.formats.yolo import read_yolo, write_yolo
 from sightline.data.records import Problem
+from sightline.data.staging import Tick
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -55,8 +56,8 @@ DERIVED_READERS: tuple[Callable[[Listing], Contents | str], ...] = (
     read_open_images,
     read_tfrecord,
 )
-# A writer answers what its format could not hold.
-WRITERS: dict[str, Callable[[Dataset, Path], tuple[Problem, ...]]] = {
+# A writer answers what its format could not hold, and ticks at each image.
+WRITERS: dict[str, Callable[[Dataset, Path, Tick | None], tuple[Problem, ...]]] = {
     "voc": write_voc,
     "coco": write_coco,
     "yolo": write_yolo,

@@ -44,7 +44,7 @@ from sightline.data.formats.jsonfile import JsonText, object_parts, value_of
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
 from sightline.data.formats.shapes import shown
 from sightline.data.records import Problem, Severity
-from sightline.data.staging import copy_images, name_copies, staged_folder
+from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -249,7 +249,9 @@ def _find_image(reading: Reading, found: _File, name: str, line: int | None) -> 
     return image
 
 
-def write_coco(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+def write_coco(
+    dataset: Dataset, destination: Path, tick: Tick | None = None
+) -> tuple[Problem, ...]:
     """Write images and annotations/instances_SPLIT.json; gives what COCO cannot hold.
 
     That is only the name of a split other than train, val and test. Without splits the file is
@@ -265,7 +267,7 @@ def write_coco(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
     stems = [re.sub("[^A-Za-z0-9_-]", "_", f"instances_{split}").rstrip("_") for split, _ in parts]
     files = name_copies([f"{stem}.json" for stem in stems])
     with staged_folder(destination) as folder:
-        copy_images([record.image for record in dataset.records], copies, folder / "images")
+        copy_images([record.image for record in dataset.records], copies, folder / "images", tick)
         (folder / "annotations").mkdir()
         for name, (_, indices) in zip(files, parts, strict=True):
             path = folder / "annotations" / name

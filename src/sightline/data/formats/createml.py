@@ -33,7 +33,7 @@ from sightline.data.formats.jsonfile import JsonFile, JsonText, list_parts, obje
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
 from sightline.data.formats.shapes import number, shown
 from sightline.data.records import Problem
-from sightline.data.staging import copy_images, name_copies, staged_folder
+from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -183,7 +183,9 @@ def _report_unannotated(reading: Reading, found: _Found) -> None:
             reading.report("warning", "annotation-missing", image, None, message)
 
 
-def write_createml(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+def write_createml(
+    dataset: Dataset, destination: Path, tick: Tick | None = None
+) -> tuple[Problem, ...]:
     """Write each split's folder of images with its JSON, and classes.txt; gives what is lost.
 
     Images in none of the splits are at the top, as all are where there are no splits; an image in
@@ -201,7 +203,7 @@ def write_createml(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
         for part, indices in zip([*folders, ""], [*parts, others], strict=True):
             if part or others or not splits:
                 images = [dataset.records[index].image for index in indices]
-                copy_images(images, [copies[index] for index in indices], folder / part)
+                copy_images(images, [copies[index] for index in indices], folder / part, tick)
                 with (folder / part / _FILE).open("w", encoding="ascii", newline="\n") as file:
                     file.writelines(_lines_of(dataset, copies, indices))
         with (folder / CLASSES_FILE).open("w", encoding="utf-8", newline="\n") as file:

@@ -46,7 +46,7 @@ from sightline.data.formats.csv_rows import (
 from sightline.data.formats.listing import Listing
 from sightline.data.images import IMAGE_SUFFIXES
 from sightline.data.records import Problem, Record
-from sightline.data.staging import copy_images, name_copies, staged_folder
+from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -287,7 +287,7 @@ def _read_size(row: Sequence[str], places: tuple[int, int] | None) -> tuple[floa
     return (width, height) if width > 0 and height > 0 else None
 
 
-def write_csv(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+def write_csv(dataset: Dataset, destination: Path, tick: Tick | None = None) -> tuple[Problem, ...]:
     """Write images and SPLIT.csv, with classes.txt; gives what the columns cannot hold.
 
     Without splits the file is annotations.csv, where images in none of the splits are as well. An
@@ -297,7 +297,7 @@ def write_csv(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
     copies = name_copies(dataset.names)
     parts = _parts_of(dataset)
     with staged_folder(destination) as folder:
-        copy_images([record.image for record in dataset.records], copies, folder / "images")
+        copy_images([record.image for record in dataset.records], copies, folder / "images", tick)
         for name, (source, indices) in parts.items():
             with _new_text(folder / name) as file:
                 writer = csv.writer(file)  # ends lines with CRLF, as RFC 4180 has it

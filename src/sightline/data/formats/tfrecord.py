@@ -42,7 +42,7 @@ from sightline.data.formats.record_file import (
 from sightline.data.formats.tfrecord_fields import ENCODED, FIELDS, Described, as_example, describe
 from sightline.data.images import IMAGE_SUFFIXES, ImageHeader, read_header
 from sightline.data.records import Problem, Record, Severity
-from sightline.data.staging import name_copies, staged_folder
+from sightline.data.staging import Tick, name_copies, staged_folder
 from sightline.data.unpack import unpacked_folder
 from sightline.errors import ImageError
 
@@ -283,7 +283,9 @@ def _unpack(
     return names, replace(listing, images=tuple(sorted(names)), image_root=folder)
 
 
-def write_tfrecord(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+def write_tfrecord(
+    dataset: Dataset, destination: Path, tick: Tick | None = None
+) -> tuple[Problem, ...]:
     """Write SPLIT.record files and labelmap.pbtxt; gives what other readers will not understand.
 
     Without splits the file is data.record, as for images that are in none. A file that would hold
@@ -317,6 +319,8 @@ def write_tfrecord(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
                         example = as_example(record, copies[index], encoded, form, dataset.classes)
                         write_record(file, write_example(example))
                         lost += _lost_in_records(record, header)
+                        if tick is not None:
+                            tick()
         text = write_label_map(dataset.classes)
         (folder / _LABEL_MAP).write_text(text, encoding="utf-8", newline="\n")
     return tuple(dict.fromkeys(lost))

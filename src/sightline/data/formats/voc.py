@@ -43,7 +43,7 @@ from sightline.data.formats.contents import (
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
 from sightline.data.formats.xmltree import XmlDamaged, line_of, read_xml, text_of
 from sightline.data.records import Problem, Record
-from sightline.data.staging import copy_images, name_copies, staged_folder
+from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -283,7 +283,7 @@ def _read_split(
             )
 
 
-def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+def write_voc(dataset: Dataset, destination: Path, tick: Tick | None = None) -> tuple[Problem, ...]:
     """Write Annotations, JPEGImages, ImageSets/Main and classes.txt; gives what VOC cannot hold.
 
     Coordinates are written as they are, fractions too. The folder appears whole or not at all.
@@ -293,7 +293,9 @@ def write_voc(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
     copies = name_copies(dataset.names)
     classes = [_NO_XML.sub("\ufffd", name) for name in dataset.classes]
     with staged_folder(destination) as folder:
-        copy_images([record.image for record in dataset.records], copies, folder / "JPEGImages")
+        copy_images(
+            [record.image for record in dataset.records], copies, folder / "JPEGImages", tick
+        )
         (folder / "Annotations").mkdir()
         for record, copy, name in zip(dataset.records, copies, dataset.names, strict=True):
             text = annotation_text(record, f"JPEGImages/{copy}", classes)

@@ -41,7 +41,7 @@ from sightline.data.formats.yolo_labels import (
 )
 from sightline.data.formats.yolo_splits import name_splits, read_splits, split_named_by
 from sightline.data.records import Problem, Record
-from sightline.data.staging import copy_images, name_copies, staged_folder
+from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -102,8 +102,8 @@ def _find_label_files(listing: Listing) -> list[str]:
     return [
         file
         for file in texts
-        if stem_of(file) in stems
-        or (folder_of(file) in of_labels and not f"/{file}".endswith(f"/{CLASSES_FILE}"))
+        if (folder_of(file) in of_labels and not f"/{file}".endswith(f"/{CLASSES_FILE}"))
+        or stem_of(file) in stems
     ]
 
 
@@ -184,10 +184,13 @@ def _pair_by_stem(
             images.setdefault(stem_of(image), []).append(image)
     pairs: dict[str, list[str]] = {}
     for file in files:
-        found = [i for i in images.get(stem_of(file), ()) if not _is_elsewhere(file, i)]
-        if len(found) == counts[stem_of(file)] == 1:
-            pairs[file] = found
-        elif _begins_well(listing, file):
+        found = images.get(stem_of(file), [])
+        if counts[stem_of(file)] == 1:
+            found = [image for image in found if not _is_elsewhere(file, image)]
+            if len(found) == 1:
+                pairs[file] = found
+                continue
+        if _begins_well(listing, file):
             message = f"may be about {found[0]} or another" if found else "its image is not there"
             reading.report("warning", "image-missing", file, None, f"{message}; left out")
     return pairs
@@ -245,7 +248,9 @@ def _join_classes(reading: Reading, names: Iterable[ClassNames]) -> tuple[str, .
     return tuple(found) or None
 
 
-def write_yolo(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
+def write_yolo(
+    dataset: Dataset, destination: Path, tick: Tick | None = None
+) -> tuple[Problem, ...]:
     """Write images/SPLIT, labels/SPLIT and data.yaml; gives what YOLO cannot hold.
 
     Without splits the folders are images and labels, as for images in none of the splits. An image
@@ -271,7 +276,9 @@ def write_yolo(dataset: Dataset, destination: Path) -> tuple[Problem, ...]:
             if part and not indices:
                 continue
             images = [dataset.records[index].image for index in indices]
-            copy_images(images, [copies[index] for index in indices], folder / "images" / part)
+            copy_images(
+                images, [copies[index] for index in indices], folder / "images" / part, tick
+            )
             (folder / "labels" / part).mkdir()
             for index in indices:
                 path = folder / "labels" / part / f"{PurePosixPath(copies[index]).stem}.txt"
