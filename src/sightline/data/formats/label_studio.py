@@ -50,7 +50,7 @@ from sightline.data.formats.shapes import (
 from sightline.data.images import IMAGE_SUFFIXES
 
 _LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels")
-_GEOMETRY = ("x", "y", "width", "height", "rotation", "radiusX", "radiusY", "points")
+_NUMBERS = ("x", "y", "width", "height", "rotation", "radiusX", "radiusY")
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 _NULL = Raw(b"null")
 
@@ -316,9 +316,15 @@ def _join_results(
             report("entry-damaged", f"no region: {shown(result)}")
             continue
         if not isinstance(key, str) or not key:
-            key = repr([value.get(name) for name in _GEOMETRY]) if _shape(value) else index
+            key = _geometry(value) if _shape(value) else index
         regions.setdefault(key, []).append((kind, value))
     return list(regions.values())
+
+
+def _geometry(value: dict[str, Any]) -> tuple[object, ...]:
+    """What is equal for equal shapes."""
+    numbers = (number(value.get(name)) for name in _NUMBERS)
+    return (*numbers, *(points_of(value.get("points")) or ()))
 
 
 def _shape(value: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ Knows no format: the readers of LabelMe, Label Studio and Datumaro know where a 
 from __future__ import annotations
 
 import math
+import reprlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,9 @@ from sightline.data.formats.contents import RawBox, Reading, bounding_box
 
 Point = tuple[float, float]
 _NOWHERE: Point = (math.nan, math.nan)
+# Looks no deeper into a value than is shown of it: others nest a thousand lists.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring = 2, 80
 
 
 @dataclass
@@ -126,5 +130,5 @@ def ellipse_corners(
 
 def shown(value: Any) -> str:
     """The value in a few characters, for messages."""
-    text = repr(value)
+    text = _SHORT.repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
