@@ -1,57 +1,146 @@
-"""`sightline data inspect`: what a data set holds and what is wrong with it."""
+"""`sightline data`: inspect a data set and mend it, convert it, split it."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.progress import progress_bar
 from sightline.data.dataset import Dataset
-from sightline.data.formats import FORMATS
-from sightline.data.hints import HINTS
+from sightline.data.formats import WRITERS
+from sightline.data.staging import require_free
+from sightline.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from sightline.data.mend import Mended
 
-    from sightline.data.records import Problem
-
-_COLORS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-# Of one kind of problem the report shows this many; --json has them all.
-_SHOWN_EACH = 5
+_SOURCE_HELP = "folder, annotation file or zip file, in any format that is known"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `sightline data`."""
-    parser.epilog = "Example: sightline data inspect photos/"
+    parser.epilog = (
+        "examples:\n"
+        "  sightline data inspect photos/\n"
+        "  sightline data convert photos/ photos-yolo --to yolo\n"
+        "  sightline data split photos/ photos-split --val 0.2"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    inspect = actions.add_parser(
+    inspect = _add_action(
+        actions,
         "inspect",
-        help="format, classes, splits, and every problem with file and line",
-        description="Read a data set and say what it holds and what is wrong with it.",
-        epilog="examples:\n"
+        "format, classes, splits, and every problem with file and line; mended, or in pictures",
+        "Read a data set and say what it holds and what is wrong with it.",
         "  sightline data inspect photos/\n"
         "  sightline data inspect annotations/instances_train.json --json\n"
-        "  sightline data inspect photos/ --strict   (exit code 1 if there is an error)",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "  sightline data inspect photos/ --html photos.html   (look at it in a browser)\n"
+        "  sightline data inspect photos/ --fix photos-mended  (a copy without its problems)\n"
+        "  sightline data inspect photos/ --strict             (exit code 1 if there is an error)",
     )
-    inspect.add_argument("path", help="folder or annotation file, Pascal VOC or COCO")
+    inspect.add_argument("path", metavar="PATH", help=_SOURCE_HELP)
     inspect.add_argument("--json", action="store_true", help="one JSON object on stdout")
     inspect.add_argument("--strict", action="store_true", help="exit 1 if a problem is an error")
     inspect.add_argument(
+        "--images",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="decode every image, or none (default: up to 20,000 of them)",
+    )
+    inspect.add_argument("--fix", metavar="DST", help="write a mended copy to a new folder")
+    inspect.add_argument("--html", metavar="OUT", help="write a page with pictures, as OUT.html")
+    convert = _add_action(
+        actions,
+        "convert",
+        "write a data set in another format; the source is not touched",
+        "Write a data set to a new folder in another format. Image bytes are copied as they are.",
+        "  sightline data convert photos/ photos-yolo --to yolo\n"
+        "  sightline data convert export.zip photos-voc --to voc",
+    )
+    _add_ends(convert)
+    convert.add_argument("--to", required=True, choices=tuple(WRITERS), help="the new format")
+    split = _add_action(
+        actions,
+        "split",
+        "divide a data set into train, val and test; the source is not touched",
+        "Write a data set to a new folder with splits: the same every time, classes spread alike, "
+        "images that are alike on one side.",
+        "  sightline data split photos/ photos-split --val 0.2\n"
+        "  sightline data split photos/ photos-split --val 0.1 --test 0.1 --seed 1",
+    )
+    _add_ends(split)
+    split.add_argument("--val", type=float, default=0.2, help="share of images (default 0.2)")
+    split.add_argument("--test", type=float, default=0.0, help="share of images (default none)")
+    split.add_argument("--seed", type=int, default=0, help="another number, another split")
+
+
+def _add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    line: str,
+    description: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(
+        name,
+        help=line,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
         "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
+    return parser
+
+
+def _add_ends(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help=_SOURCE_HELP)
+    parser.add_argument("destination", metavar="DST", help="a new folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Inspect; 1 with --strict where an error was found, else 0."""
-    with progress_bar("looking at images") as progress:
-        dataset = Dataset.load(args.path, progress=progress)
+    """Do what was asked; 1 with --strict where an error was found, else 0."""
+    if args.action == "inspect":
+        return _inspect(args)
+    return _convert(args) if args.action == "convert" else _split(args)
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from sightline.cli.data_report import print_contents, print_mended, print_problems, summarise
+    from sightline.data.mend import mend
+    from sightline.data.page import write_dataset_page
+
+    if args.fix is not None:
+        _require_apart(args.path, args.fix)
+    if args.html is not None and Path(args.html).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--html {args.html}: name a file that ends in .html")
+    dataset = _load(args.path, args.images)
+    mended: Mended | None = None
+    if args.fix is not None:
+        with progress_bar("looking at the copy") as progress:
+            mended = mend(dataset, Path(args.fix), check_images=args.images, progress=progress)
+    if args.html is not None:
+        name = Path(args.path).resolve().name
+        with progress_bar("drawing pictures") as progress:
+            write_dataset_page(dataset, Path(args.html), name=name, progress=progress)
     if args.json:
-        print(json.dumps(summarise(dataset), indent=2))
+        value = summarise(dataset)
+        if mended is not None:
+            value["fixed"] = [problem.to_json() for problem in mended.done]
+            value["left"] = [problem.to_json() for problem in mended.left]
+            value["written"] = args.fix
+        print(json.dumps(value, indent=2))
     else:
-        _print_report(dataset)
+        print_contents(dataset, args.path)
+        if mended is None:
+            print_problems(dataset.problems)
+        else:
+            print_mended(mended, args.fix)
+        if args.html is not None:
+            print(f"wrote {args.html}")
     errors = sum(problem.severity == "error" for problem in dataset.problems)
     if args.strict and errors:
         print(f"sightline data inspect: {errors} error(s) in {args.path}", file=sys.stderr)
@@ -59,79 +148,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def summarise(dataset: Dataset) -> dict[str, object]:
-    """The data set in the shape of contract 2."""
-    return {
-        "format": dataset.format,
-        "images": len(dataset),
-        "boxes": sum(dataset.box_counts.values()),
-        "classes": dataset.box_counts,
-        "splits": {name: len(indices) for name, indices in dataset.splits.items()},
-        "problems": [problem.to_json() for problem in dataset.problems],
-    }
+def _convert(args: argparse.Namespace) -> int:
+    from sightline.cli.data_report import print_converted
+
+    _require_apart(args.source, args.destination)
+    dataset = _load(args.source)
+    with progress_bar("writing") as progress:
+        lost = dataset.save(args.destination, args.to, progress)
+    print_converted(dataset, lost, args.source, args.destination, args.to)
+    return 0
 
 
-def _print_report(dataset: Dataset) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _split(args: argparse.Namespace) -> int:
+    from sightline.cli.data_report import print_split
 
-    console = Console(highlight=False, soft_wrap=True)
-    images, boxes = len(dataset), sum(dataset.box_counts.values())
-    console.print(Text(_printable(str(dataset.root)), "bold"))
-    console.print(
-        f"{FORMATS[dataset.format]}: {_count(images, 'image')}, {_count(boxes, 'box', 'boxes')}, "
-        f"{_count(len(dataset.classes), 'class', 'classes')}"
-    )
-    splits = ", ".join(f"{name} {len(indices)}" for name, indices in dataset.splits.items())
-    console.print(f"splits: {splits or 'none of its own (training takes 80/20, seed 0)'}\n")
-    if dataset.classes:
-        present = _images_per_class(dataset)
-        table = Table("class", box=None, pad_edge=False, header_style="bold")
-        table.add_column("boxes", justify="right")
-        table.add_column("images", justify="right")
-        for index, (name, count) in enumerate(dataset.box_counts.items()):
-            table.add_row(Text(_printable(name)), str(count), str(present[index]))
-        console.print(table)
-        console.print()
-    _print_problems(console, dataset.problems)
+    _require_apart(args.source, args.destination)
+    dataset = _load(args.source).split(args.val, args.test, args.seed)
+    format = dataset.format if dataset.format in WRITERS else "voc"
+    with progress_bar("writing") as progress:
+        dataset.save(args.destination, format, progress)
+    together = sum(map(len, dataset.identical))
+    print_split(dataset, args.destination, together, format)
+    return 0
 
 
-def _print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
-    from rich.text import Text
-
-    if not problems:
-        console.print("no problem found", style="green")
-        return
-    for severity, color in _COLORS.items():
-        by_code: dict[str, list[Problem]] = {}
-        for problem in problems:
-            if problem.severity == severity:
-                by_code.setdefault(problem.code, []).append(problem)
-        for code, alike in by_code.items():
-            head = Text(f"{severity} {code} ({len(alike)})", color)
-            console.print(head.append(f": {HINTS[code]}", "default not bold"))
-            for problem in alike[:_SHOWN_EACH]:
-                line = "" if problem.line is None else f":{problem.line}"
-                where = "" if problem.file == "." else f"{problem.file}{line}  "
-                console.print(Text(f"  {_printable(where + problem.message)}"))
-            if len(alike) > _SHOWN_EACH:
-                console.print(f"  and {len(alike) - _SHOWN_EACH} more; --json lists them all")
+def _load(path: str, check_images: bool | None = None) -> Dataset:
+    with progress_bar("looking at images") as progress:
+        return Dataset.load(path, check_images=check_images, progress=progress)
 
 
-def _images_per_class(dataset: Dataset) -> list[int]:
-    """Number of images that each class occurs in."""
-    counts = [0] * len(dataset.classes)
-    for record in dataset.records:
-        for label in set(record.label_ids.tolist()):
-            counts[label] += 1
-    return counts
+def _require_apart(source: str, destination: str) -> None:
+    """Raises UsageError where the new folder is the source or lies in it, before long work.
 
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _printable(text: str) -> str:
-    """Without control characters: a file's name must not steer the terminal."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+    A folder beside a single annotation file is no part of the source.
+    """
+    old, new = Path(source).resolve(), Path(destination).resolve()
+    if new.is_relative_to(old):
+        raise UsageError(f"{destination} is {source} or lies in it; name a folder outside")
+    require_free(Path(destination))

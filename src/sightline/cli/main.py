@@ -14,7 +14,7 @@ from sightline.errors import SightlineError
 # Command -> its one-line help. The file is cli/NAME.py with add_arguments(parser) and run(args).
 COMMANDS = {
     "quickstart": "sample data, training, evaluation and a live page, with no network or camera",
-    "data": "inspect data sets",
+    "data": "inspect data sets; mend, convert and split them",
     "train": "photos to a detector: fine-tune on your own objects",
     "evaluate": "the 12 COCO numbers of a model on a data set",
     "export": "a model as an artefact that was proven in its runtime",
