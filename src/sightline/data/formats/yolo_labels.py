@@ -65,7 +65,7 @@ class ClassNames:
 def read_text(reading: Reading, file: str, max_bytes: int) -> str | None:
     """The text of a listed file; None, and a problem, where it cannot be read or is too large."""
     try:
-        with open(f"{reading.listing.root}/{file}", "rb") as stream:
+        with open(f"{reading.listing.root}/{file}", "rb", buffering=0) as stream:
             data = stream.read(_USUAL_BYTES)
             if len(data) == _USUAL_BYTES:  # room for `max_bytes` is not to be had for nothing
                 data += stream.read(max_bytes + 1 - _USUAL_BYTES)
