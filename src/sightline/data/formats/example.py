@@ -45,7 +45,7 @@ class Example:
     integers: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
-def read_example(data: memoryview, wanted: Container[str]) -> Example:
+def read_example(data: bytes | memoryview, wanted: Container[str]) -> Example:
     """The features whose names are `wanted`; byte strings are views into `data`.
 
     The time grows with the length of `data`, whatever is in it. Raises ExampleDamaged.
@@ -58,7 +58,7 @@ def read_example(data: memoryview, wanted: Container[str]) -> Example:
                     key, kind, ranges = _read_entry(data, begin, end)
                     if key in wanted:
                         found[key] = kind, ranges
-    texts: dict[str, list[memoryview]] = {}
+    texts: dict[str, list[bytes | memoryview]] = {}
     floats: dict[str, list[float]] = {}
     integers: dict[str, list[int]] = {}
     for key, (kind, ranges) in found.items():
@@ -87,7 +87,7 @@ def write_example(example: Example) -> bytes:
     return _field(_FIELD_1, b"".join(features))
 
 
-def _read_entry(data: memoryview, start: int, stop: int) -> tuple[str, int, list[_Range]]:
+def _read_entry(data: bytes | memoryview, start: int, stop: int) -> tuple[str, int, list[_Range]]:
     """The name of one feature, its kind (0: none), and where its lists are."""
     key, kind = "", 0
     ranges: list[_Range] = []
@@ -104,17 +104,18 @@ def _read_entry(data: memoryview, start: int, stop: int) -> tuple[str, int, list
     return key, kind, ranges
 
 
-def _read_texts(data: memoryview, ranges: Sequence[_Range]) -> list[memoryview]:
-    values: list[memoryview] = []
+def _read_texts(data: bytes | memoryview, ranges: Sequence[_Range]) -> list[bytes | memoryview]:
+    view = memoryview(data)
+    values: list[bytes | memoryview] = []
     for start, stop in ranges:
         for tag, begin, end in _fields(data, start, stop):
             if tag == _FIELD_1:
-                values.append(data[begin:end])
+                values.append(view[begin:end])
                 _check_count(values)
     return values
 
 
-def _read_floats(data: memoryview, ranges: Sequence[_Range]) -> list[float]:
+def _read_floats(data: bytes | memoryview, ranges: Sequence[_Range]) -> list[float]:
     values: list[float] = []
     for start, stop in ranges:
         for tag, begin, end in _fields(data, start, stop):
@@ -130,7 +131,7 @@ def _read_floats(data: memoryview, ranges: Sequence[_Range]) -> list[float]:
     return values
 
 
-def _read_integers(data: memoryview, ranges: Sequence[_Range]) -> list[int]:
+def _read_integers(data: bytes | memoryview, ranges: Sequence[_Range]) -> list[int]:
     values: list[int] = []
     for start, stop in ranges:
         for tag, begin, end in _fields(data, start, stop):
@@ -148,14 +149,22 @@ def _check_count(values: Sequence[object]) -> None:
         raise ExampleDamaged(f"a list has more than {_MOST_VALUES} values")
 
 
-def _fields(data: memoryview, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _fields(data: bytes | memoryview, position: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Of each field of a message its tag, and where its bytes start and stop."""
     while position < end:
-        tag, position = _read_varint(data, position, end)
+        tag = data[position]
+        if tag < 0x80:  # the usual case, without a call
+            position += 1
+        else:
+            tag, position = _read_varint(data, position, end)
         kind = tag & 7
         if kind == _LENGTH:
-            length, position = _read_varint(data, position, end)
-            stop = position + length
+            if position < end and (length := data[position]) < 0x80:
+                stop = position = position + 1
+                stop += length
+            else:
+                length, position = _read_varint(data, position, end)
+                stop = position + length
         elif kind == _VARINT:
             stop = _read_varint(data, position, end)[1]
         elif kind == _FIXED32:
@@ -170,7 +179,7 @@ def _fields(data: memoryview, position: int, end: int) -> Iterator[tuple[int, in
         position = stop
 
 
-def _read_varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
+def _read_varint(data: bytes | memoryview, position: int, end: int) -> tuple[int, int]:
     """An unsigned 64-bit number, and where the next byte is."""
     if position < end and (byte := data[position]) < 0x80:
         return byte, position + 1

@@ -25,12 +25,12 @@ _PIECE = 1 << 20
 _KEPT = 1 << 26
 
 
-def read_records(path: Path) -> Iterator[tuple[int, memoryview | str]]:
+def read_records(path: Path) -> Iterator[tuple[int, bytes | memoryview | str]]:
     """Where each record starts in the file, with its data or what is wrong with it.
 
     A record with a wrong checksum is passed over. Where a length cannot be trusted, or leads
-    beyond the end of the file, no next record can be found: the iteration ends. The data is a
-    view into the file, nothing is copied. Raises OSError.
+    beyond the end of the file, no next record can be found: the iteration ends. Long records are
+    views into the file, not copied. Raises OSError.
     """
     with path.open("rb") as file:
         if file.seek(0, 2) == 0:  # what is empty cannot be mapped
@@ -47,7 +47,7 @@ def read_records(path: Path) -> Iterator[tuple[int, memoryview | str]]:
         begin = start + HEADER_BYTES
         end = begin + _HEADER.unpack(header)[0]
         (said,) = _FOOTER.unpack_from(mapped, end)
-        data = view[begin:end]
+        data = mapped[begin:end] if end - begin <= _PIECE else view[begin:end]
         yield start, data if _mask(checksum(data)) == said else "its checksum is wrong; left out"
         start = end + _FOOTER.size
         if start - released > _KEPT and hasattr(mmap, "MADV_DONTNEED"):
