@@ -270,7 +270,7 @@ def test_progress_counts_every_image(make_voc: Make) -> None:
 def test_saving_needs_a_known_format_and_a_new_folder(make_voc: Make, tmp_path: Path) -> None:
     dataset = Dataset.load(make_voc({"a.jpg": ""}))
     with pytest.raises(UsageError, match="known: voc, coco"):
-        dataset.save(tmp_path / "out", "tfrecord")
+        dataset.save(tmp_path / "out", "paper")
     with pytest.raises(DatasetError, match="not empty"):
         dataset.save(tmp_path, "coco")
 
