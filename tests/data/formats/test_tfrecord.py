@@ -531,6 +531,29 @@ def test_boxes_are_checked_as_those_of_other_formats(
     assert all("a.jpg" in message for _, _, message in told(dataset))
 
 
+def test_boxes_without_a_class_are_told_once_a_record(tmp_path: Path) -> None:
+    three = {key: values * 3 for key, values in BOX.items()}
+    one = replace(image(object__class__text=[b"cat", b"", b" "]), floats=three)
+    dataset = load(write(tmp_path / "a.record", one))
+    assert by_name(dataset) == {"a.jpg": [("cat", 10, 15, 20, 30)]}
+    assert told(dataset) == [
+        (
+            "class-empty",
+            "a.record",
+            "record 1 (byte 0): box 2 has neither text nor label, 1 more likewise; left out",
+        )
+    ]
+
+
+def test_names_without_end_are_cut(tmp_path: Path) -> None:
+    one = image("a" * 10**6 + ".jpg", b"", object__class__text=[b"b" * 10**6])
+    dataset = load(
+        write(tmp_path / "a.record", one, image("c.jpg", object__class__text=[b"c" * 10**6]))
+    )
+    assert dataset.classes == ("b" * 1000, "c" * 1000)
+    assert max(len(message) for _, _, message in told(dataset)) < 1100
+
+
 def test_a_size_that_is_not_the_images(tmp_path: Path) -> None:
     dataset = load(write(tmp_path / "a.record", image(width=[80], height=[60])))
     assert [code for code, _, _ in told(dataset)] == ["size-differs"]

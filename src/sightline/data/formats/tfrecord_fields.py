@@ -28,12 +28,10 @@ _AREA = "image/object/area"
 _TEXTS = (ENCODED, _FILENAME, _SOURCE, _TEXT)
 _OF_OBJECTS = (_LABEL, _DIFFICULT, _TRUNCATED, _GROUP, _CROWD, _AREA)
 _NUMBERS = (_WIDTH, _HEIGHT, *_EDGES, *_OF_OBJECTS)
+# Bytes of a name: what is longer is damage, and no message should show it all.
+_LONGEST_TEXT = 1000
 # All that is read; whatever else a record holds is ignored.
 FIELDS = frozenset((*_TEXTS, *_NUMBERS))
-
-
-class FieldsMissing(Exception):
-    """An Example that describes no image."""
 
 
 class Classes:
@@ -133,13 +131,14 @@ def _read_boxes(
         message = f"{count} box(es) are whole and read, but {', '.join(odd)} values"
         faults.append(("error", "entry-damaged", message))
     boxes: list[RawBox] = []
+    nameless: list[str] = []
     for index, box_xyxy in enumerate(zip(xmin, ymin, xmax, ymax, strict=False)):
         text = tidy_name(_as_text(texts[index])) if index < len(texts) else ""
         label = _as_id(_at(labels, index))
         name = classes.name(text, label)
         if name is None:
             said = "neither text nor label" if label is None else f"no text, and label {label}"
-            faults.append(("warning", "class-empty", f"box {index + 1} has {said}; left out"))
+            nameless.append(f"box {index + 1} has {said}")
             continue
         own_area = _at(areas, index)
         boxes.append(
@@ -152,6 +151,9 @@ def _read_boxes(
                 is_truncated=_at(truncated, index) == 1,
             )
         )
+    if nameless:
+        others = f", {len(nameless) - 1} more likewise" if len(nameless) > 1 else ""
+        faults.append(("warning", "class-empty", f"{nameless[0]}{others}; left out"))
     return boxes
 
 
@@ -205,4 +207,4 @@ def _as_id(value: float | None) -> int | None:
 
 
 def _as_text(text: bytes | memoryview) -> str:
-    return str(text, "utf-8", "replace")
+    return str(text[:_LONGEST_TEXT], "utf-8", "replace")
