@@ -5,6 +5,7 @@ What is faulty is left out or mended, never silently. `hints.py` says how to men
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +120,7 @@ def check_box(
     box: RawBox, width: int, height: int
 ) -> tuple[RawBox | None, list[tuple[Severity, str, str]]]:
     """The box within the image, or None where nothing is left; (severity, code, what) of faults."""
-    if not all(np.isfinite(edge) for edge in box.box_xyxy):
+    if not all(map(math.isfinite, box.box_xyxy)):
         return None, [("error", "box-not-finite", "has a corner that is no number; left out")]
     faults: list[tuple[Severity, str, str]] = []
     x1, y1, x2, y2 = box.box_xyxy
@@ -128,6 +129,8 @@ def check_box(
         x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
     if x1 == x2 or y1 == y2:
         return None, [*faults, ("warning", "box-empty", "has no area; left out")]
+    if x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height and not faults:
+        return box, []  # as nearly all are
     clipped = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
         what = f"lies outside the {width}x{height} image; left out"
