@@ -109,7 +109,9 @@ def name_of(file: str) -> str:
 
 def stem_of(file: str) -> str:
     """The name without its folders and its ending."""
-    return os.path.splitext(name_of(file))[0]
+    name = name_of(file)
+    dot = name.rfind(".")
+    return name[:dot] if dot > 0 else name
 
 
 def list_files(path: Path) -> Listing:
