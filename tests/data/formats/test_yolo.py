@@ -315,10 +315,10 @@ class TestWriting:
         lost = odd.save(tmp_path / "out", "yolo")
         assert [(problem.code, problem.file) for problem in lost] == [
             ("lost-split", "data.yaml"),
+            ("lost-split", "JPEGImages/b.jpg"),
             ("lost-crowd", "JPEGImages/a.jpg"),
             ("lost-flags", "JPEGImages/a.jpg"),
             ("lost-area", "JPEGImages/a.jpg"),
-            ("lost-split", "JPEGImages/b.jpg"),
         ]
         again = Dataset.load(tmp_path / "out")
         assert splits_by_name(again) == {"fold-1": ["images/fold-1/a.jpg", "images/fold-1/b.jpg"]}

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
-from sightline.boxes import area
 from sightline.data.formats.contents import (
     CLASSES_FILE,
     Contents,
@@ -31,6 +30,7 @@ from sightline.data.formats.contents import (
 )
 from sightline.data.formats.jsonfile import JsonFile, JsonText, list_parts, object_parts, value_of
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.lost import find_lost_marks, find_lost_places
 from sightline.data.formats.shapes import number, shown
 from sightline.data.records import Problem
 from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
@@ -231,23 +231,9 @@ def _coordinates(x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:
 
 
 def _find_lost(dataset: Dataset, folders: dict[str, str]) -> Iterator[Problem]:
-    homes: dict[int, list[str]] = {}
     for split, folder in folders.items():
         if split_named_in(folder) != split:
             message = f"split {split!r} has no name that is read back: train, val and test have"
             yield Problem("info", "lost-split", folder, None, message)
-        for index in dataset.splits[split]:
-            homes.setdefault(index, []).append(split)
-    for index, (name, record) in enumerate(zip(dataset.names, dataset.records, strict=True)):
-        if len(homes.get(index, ())) > 1:
-            message = f"is in {' and '.join(homes[index])}, written to {homes[index][0]} only"
-            yield Problem("info", "lost-split", name, None, message)
-        if record.is_crowd.any():
-            message = "regions of crowds become boxes like others"
-            yield Problem("info", "lost-crowd", name, None, message)
-        if (record.is_difficult | record.is_truncated).any():
-            message = "the marks difficult and truncated have no place in CreateML"
-            yield Problem("info", "lost-flags", name, None, message)
-        if (record.area != area(record.boxes_xyxy)).any():
-            message = "areas other than the box's own have no place in CreateML"
-            yield Problem("info", "lost-area", name, None, message)
+    yield from find_lost_places(dataset)
+    yield from find_lost_marks(dataset, "CreateML")

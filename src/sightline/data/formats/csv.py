@@ -19,7 +19,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from sightline.boxes import area
 from sightline.data.formats.contents import (
     CLASSES_FILE,
     Contents,
@@ -44,6 +43,7 @@ from sightline.data.formats.csv_rows import (
     split_of,
 )
 from sightline.data.formats.listing import Listing
+from sightline.data.formats.lost import find_lost_marks
 from sightline.data.images import IMAGE_SUFFIXES
 from sightline.data.records import Problem, Record
 from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
@@ -348,16 +348,7 @@ def _lost_in_csv(
         if split and split_of(file) != split:
             message = f"split {split!r} has no name that is read back: train, val and test have"
             lost.append(Problem("info", "lost-split", file, None, message))
-    for name, record in zip(dataset.names, dataset.records, strict=True):
-        if record.is_crowd.any():
-            message = "regions of crowds become boxes like others"
-            lost.append(Problem("info", "lost-crowd", name, None, message))
-        if (record.is_difficult | record.is_truncated).any():
-            message = "difficult and truncated have no place in CSV"
-            lost.append(Problem("info", "lost-flags", name, None, message))
-        if (record.area != area(record.boxes_xyxy)).any():
-            message = "areas other than the box's own have no place in CSV"
-            lost.append(Problem("info", "lost-area", name, None, message))
+    lost += find_lost_marks(dataset, "CSV")
     empty = sum(not len(record.label_ids) for record in dataset)
     if empty:
         message = f"{empty} image(s) without boxes became rows with an empty class and no corners"

@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from sightline.boxes import area
 from sightline.data.formats.contents import (
     CLASSES_FILE,
     Contents,
@@ -41,6 +40,7 @@ from sightline.data.formats.contents import (
     tidy_name,
 )
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.lost import find_lost_marks
 from sightline.data.formats.xmltree import XmlDamaged, line_of, read_xml, text_of
 from sightline.data.records import Problem, Record
 from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
@@ -297,11 +297,10 @@ def write_voc(dataset: Dataset, destination: Path, tick: Tick | None = None) -> 
             [record.image for record in dataset.records], copies, folder / "JPEGImages", tick
         )
         (folder / "Annotations").mkdir()
-        for record, copy, name in zip(dataset.records, copies, dataset.names, strict=True):
+        for record, copy in zip(dataset.records, copies, strict=True):
             text = annotation_text(record, f"JPEGImages/{copy}", classes)
             path = folder / "Annotations" / f"{stem_of(copy)}.xml"
             path.write_text(text, encoding="utf-8", newline="\n")
-            lost += _lost_in_voc(record, name)
         _write_lines(folder / CLASSES_FILE, classes)
         if dataset.splits:
             lists = folder / "ImageSets" / "Main"
@@ -313,7 +312,7 @@ def write_voc(dataset: Dataset, destination: Path, tick: Tick | None = None) -> 
                     message = f"split {split!r} is written, but not read back: train, val, test are"
                     where = f"ImageSets/Main/{file}"
                     lost.append(Problem("info", "lost-split", where, None, message))
-    return tuple(lost)
+    return (*lost, *find_lost_marks(dataset, "Pascal VOC", holds_flags=True))
 
 
 def annotation_text(record: Record, image: str, classes: Sequence[str]) -> str:
@@ -349,17 +348,6 @@ def annotation_text(record: Record, image: str, classes: Sequence[str]) -> str:
 def _plain(edge: float) -> str:
     """An integer without a point, which is what other tools expect; else every digit."""
     return str(int(edge)) if edge.is_integer() else repr(edge)
-
-
-def _lost_in_voc(record: Record, name: str) -> list[Problem]:
-    lost = []
-    if record.is_crowd.any():
-        message = "regions of crowds become boxes marked difficult"
-        lost.append(Problem("info", "lost-crowd", name, None, message))
-    if (record.area != area(record.boxes_xyxy)).any():
-        message = "areas other than the box's own have no place in VOC"
-        lost.append(Problem("info", "lost-area", name, None, message))
-    return lost
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sightline.boxes import area
 from sightline.data.formats.contents import CLASSES_FILE, Contents, RawImage, Reading
 from sightline.data.formats.listing import Listing, folder_of, stem_of
+from sightline.data.formats.lost import find_lost_marks, find_lost_places
 from sightline.data.formats.yolo_config import (
     Config,
     ancestors,
@@ -304,19 +304,5 @@ def _find_lost(dataset: Dataset, folders: Mapping[str, str]) -> Iterable[Problem
         if split != folder:
             message = f"split {split!r} is called {folder!r}"
             yield Problem("info", "lost-split", "data.yaml", None, message)
-    homes: dict[int, list[str]] = {}
-    for split, indices in dataset.splits.items():
-        for index in indices:
-            homes.setdefault(index, []).append(split)
-    for index, (name, record) in enumerate(zip(dataset.names, dataset.records, strict=True)):
-        if len(homes.get(index, ())) > 1:
-            message = f"is in {' and '.join(homes[index])}, written to {homes[index][0]} only"
-            yield Problem("info", "lost-split", name, None, message)
-        if record.is_crowd.any():
-            yield Problem("info", "lost-crowd", name, None, "regions of crowds become boxes")
-        if record.is_difficult.any() or record.is_truncated.any():
-            message = "the marks difficult and truncated have no place in YOLO"
-            yield Problem("info", "lost-flags", name, None, message)
-        if (record.area != area(record.boxes_xyxy)).any():
-            message = "areas other than the box's own have no place in YOLO"
-            yield Problem("info", "lost-area", name, None, message)
+    yield from find_lost_places(dataset)
+    yield from find_lost_marks(dataset, "YOLO")
