@@ -12,7 +12,7 @@ from sightline.cli.threads import let_threads_sleep
 from sightline.public_names import load_public
 
 EXAMPLES = """examples:
-  sightline train photos/                       your labelled photos (Pascal VOC or COCO)
+  sightline train photos/                       your labelled photos, in any known format
   sightline train photos/ --minutes 10          done in ten minutes, whatever the machine
   sightline train photos/ --model deimv2-atto   a smaller, faster model
   sightline train photos/ --out runs/mine --resume
