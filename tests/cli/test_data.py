@@ -138,11 +138,12 @@ class TestFix:
     def test_report(self, run: Run, source: Any, tmp_path: Path) -> None:
         code, out, err = run("inspect", source("kangaroo"), "--fix", tmp_path / "copy")
         assert (code, err) == (0, "")
-        done, left = out.split("left to you: 1 problem")
+        done, left = out.split("left to you: 2 problems")
         assert f"done in {tmp_path / 'copy'}: 2 problems" in done
         assert "error image-unreadable (1)" in done
         assert "images/00033.jpg  dropped: byte for byte the same as images/00007.jpg" in done
         assert "info orientation-odd (1): nothing needs doing" in left
+        assert "00101.jpg  shows nearly the same as JPEGImages/00118.jpg, across" in left
         assert len(Dataset.load(tmp_path / "copy")) == 162
 
     def test_json(self, run: Run, source: Any, tmp_path: Path) -> None:
@@ -150,9 +151,9 @@ class TestFix:
         value = json.loads(out)
         codes = {key: [p["code"] for p in value[key]] for key in ("problems", "fixed", "left")}
         assert codes == {
-            "problems": ["box-empty", "box-empty", "class-imbalance"],
+            "problems": ["box-empty", "box-empty", "class-imbalance", *["image-leaks-nearly"] * 2],
             "fixed": ["box-empty", "box-empty"],
-            "left": ["class-imbalance"],
+            "left": ["class-imbalance", *["image-leaks-nearly"] * 2],
         }
         assert value["written"] == str(tmp_path / "copy")
         assert value["fixed"][0].keys() == {"severity", "code", "file", "line", "message"}

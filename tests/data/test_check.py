@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sightline.data
-from sightline.data.check import check_box, check_splits
+from sightline.data.check import check_box
 from sightline.data.dataset import Dataset
 from sightline.data.formats.contents import RawBox
 from sightline.data.hints import HINTS
@@ -60,24 +60,6 @@ def test_the_rules(
     box, faults = check_box(RawBox("x", box_xyxy), 100, 80)  # type: ignore[arg-type]
     assert (None if box is None else box.box_xyxy) == kept
     assert [(severity, code) for severity, code, _ in faults] == codes
-
-
-def test_leaks_and_overlaps_between_splits() -> None:
-    names = ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]
-    splits = {"train": (0, 1, 3), "val": (2, 3)}
-    found = check_splits(splits, names, [(0, 1), (0, 2)])
-    assert [(p.severity, p.code, p.file) for p in found] == [
-        ("error", "split-overlap", "d.jpg"),
-        ("info", "split-none", "e.jpg"),
-        ("warning", "image-repeated", "b.jpg"),
-        ("error", "image-leaks", "c.jpg"),
-    ]
-    assert found[-1].message == "byte for byte the same as a.jpg, across train and val"
-
-
-def test_a_leak_is_named_though_the_first_of_the_group_is_on_the_same_side() -> None:
-    found = check_splits({"train": (0,), "val": (1, 2)}, ["a", "b", "c"], [(0, 1, 2)])
-    assert [problem.code for problem in found] == ["image-leaks", "image-leaks"]
 
 
 def test_every_code_has_a_hint_and_every_hint_a_code() -> None:

@@ -93,7 +93,7 @@ def test_every_quirk(shared: Path, tmp_path: Path) -> None:
     mended = mend(dataset, tmp_path / "copy")
     left = {p.code for p in mended.left}
     assert left.isdisjoint(p.code for p in mended.done)
-    assert left == {"class-few", "class-imbalance"}
+    assert left == {"class-few", "class-imbalance", "image-alike"}
     assert {p.code for p in dataset.problems} == left | {p.code for p in mended.done}
     copy = Dataset.load(tmp_path / "copy")
     assert (len(copy), "Raccoon" in copy.classes) == (len(dataset), False)

@@ -170,33 +170,3 @@ def _make_record(
 
 def _shown(box: RawBox) -> str:
     return "[{:g}, {:g}, {:g}, {:g}]".format(*box.box_xyxy)
-
-
-def check_splits(
-    splits: Mapping[str, Sequence[int]],
-    names: Sequence[str],
-    identical: Sequence[Sequence[int]],
-) -> list[Problem]:
-    """Images in two splits or in none, and byte-identical images, across splits or not."""
-    problems: list[Problem] = []
-    home: dict[int, list[str]] = {}
-    for split, indices in splits.items():
-        for index in indices:
-            home.setdefault(index, []).append(split)
-    for index, name in enumerate(names):
-        if len(home.get(index, ())) > 1:
-            message = f"is in the splits {' and '.join(home[index])}"
-            problems.append(Problem("error", "split-overlap", name, None, message))
-        elif splits and index not in home:
-            problems.append(Problem("info", "split-none", name, None, "is in no split"))
-    for first, *others in identical:
-        for other in others:
-            sides = {*home.get(first, ()), *home.get(other, ())}
-            if len(sides) > 1:
-                severity: Severity = "error"
-                code, across = "image-leaks", f", across {' and '.join(sorted(sides))}"
-            else:
-                severity, code, across = "warning", "image-repeated", ""
-            message = f"byte for byte the same as {names[first]}{across}"
-            problems.append(Problem(severity, code, names[other], None, message))
-    return problems

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -17,13 +17,14 @@ from typing import overload
 
 import numpy as np
 
-from sightline.data.check import build_records, check_splits
+from sightline.data.check import build_records
 from sightline.data.classes import check_classes
-from sightline.data.duplicates import find_identical
+from sightline.data.duplicates import Likeness, find_identical, find_likeness
 from sightline.data.examine import Look, Progress, examine_images
 from sightline.data.formats import DERIVED_READERS, FORMATS, READERS, WRITERS
 from sightline.data.formats.contents import Contents, order_splits
 from sightline.data.formats.listing import Listing, list_files
+from sightline.data.leaks import check_splits
 from sightline.data.records import Problem, Record
 from sightline.data.split import split_indices
 from sightline.errors import (
@@ -34,6 +35,9 @@ from sightline.errors import (
     UsageError,
 )
 
+# Above this, images are decoded on demand only: some 30 s on two cores.
+_MOST_DECODED = 20_000
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -41,7 +45,8 @@ class Dataset:
 
     root: the folder that problems' files are relative to. format: a key of `FORMATS`. classes:
     names in the order of label ids. splits: name -> indices of records, the data set's own or made
-    by `split`; may be empty.
+    by `split`; may be empty. thumbnails: of the images decoded so far (`read_thumbnail`), by path;
+    empty for one that does not decode; shared by all data sets made of this one.
     """
 
     root: Path
@@ -50,23 +55,27 @@ class Dataset:
     records: tuple[Record, ...]
     splits: Mapping[str, tuple[int, ...]]
     problems: tuple[Problem, ...]
+    thumbnails: dict[Path, bytes] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def load(
-        path: str | Path, *, check_images: bool = True, progress: Progress | None = None
+        path: str | Path, *, check_images: bool | None = None, progress: Progress | None = None
     ) -> Dataset:
         """The data set at `path`, a folder or an annotation file, whatever its format.
 
         Images that cannot be used are left out and stand in `problems`. With `check_images` every
-        image is decoded once (2-3 ms a photo and core), which is what finds truncated ones;
-        without, only headers are read. `progress` is called with images done and images to do.
+        image is decoded once (1-4 ms a photo and core), which finds damage within files and images
+        that show nearly the same. Without, headers and ends of files are looked at, which finds
+        truncated ones; so it is by default where there are more than 20,000. `progress` is called
+        with images done and images to do.
 
         Raises DatasetNotFound, or DatasetUnrecognised saying what was looked for.
         """
         contents = _recognise(Path(path))
         classes = _complete_classes(contents)
         paths = [contents.listing.image_path(raw.image) for raw in contents.images]
-        looks = examine_images(paths, decode=check_images, progress=progress)
+        decode = len(paths) <= _MOST_DECODED if check_images is None else check_images
+        looks = examine_images(paths, decode=decode, progress=progress)
         headers = [look.header if isinstance(look, Look) else look for look in looks]
         records, splits, problems = build_records(contents, headers, classes)
         members: dict[str, list[int]] = {name: [] for name in contents.splits}
@@ -79,11 +88,17 @@ class Dataset:
             classes,
             tuple(records),
             {name: tuple(indices) for name, indices in members.items()},
-            (*contents.problems, *problems),
+            (),
+            {
+                path: look.thumbnail
+                for path, look in zip(paths, looks, strict=True)
+                if isinstance(look, Look) and look.thumbnail is not None
+            },
         )
-        found = check_classes(dataset.box_counts)
-        found += check_splits(dataset.splits, dataset.names, dataset.identical)
-        return replace(dataset, problems=(*dataset.problems, *found))
+        found = [] if decode or check_images is not None else [_not_decoded(len(paths))]
+        found += check_classes(dataset.box_counts)
+        found += check_splits(dataset.splits, dataset.records, classes, dataset.known_likeness)
+        return dataset._replace(problems=(*contents.problems, *problems, *found))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -110,6 +125,28 @@ class Dataset:
         return tuple(tuple(group) for group in groups)
 
     @cached_property
+    def likeness(self) -> Likeness:
+        """Which records show the same or nearly so. Images not decoded before are decoded for it.
+
+        That takes 1-4 ms an image and core, the comparison of 100,000 images some ten seconds.
+        """
+        missing = [record.image for record in self.records if record.image not in self.thumbnails]
+        for path, look in zip(missing, examine_images(missing, decode=True), strict=True):
+            self.thumbnails[path] = look.thumbnail or b"" if isinstance(look, Look) else b""
+        return self._compare()
+
+    @property
+    def known_likeness(self) -> Likeness:
+        """The same by what is known: images not decoded so far are compared by bytes alone."""
+        if all(record.image in self.thumbnails for record in self.records):
+            return self.likeness
+        return self._compare()
+
+    def _compare(self) -> Likeness:
+        thumbnails = [self.thumbnails.get(record.image) for record in self.records]
+        return find_likeness(self.identical, thumbnails)
+
+    @cached_property
     def box_counts(self) -> dict[str, int]:
         """Class name -> number of its boxes, in the order of the classes."""
         counts: Counter[int] = Counter()
@@ -128,16 +165,18 @@ class Dataset:
     def split(self, val: float = 0.2, test: float = 0.0, seed: int = 0) -> Dataset:
         """The same records with splits train, val and, where asked for, test.
 
-        The same on every machine: by name and seed. Classes are spread alike, byte-identical
-        images stay on one side. Raises DatasetEmpty below one image a split, UsageError for
-        shares that leave nothing to train on.
+        The same on every machine: by name and seed. Classes are spread alike. Images that show the
+        same or nearly so (`likeness`) stay on one side; only a group so large that a side would be
+        half or twice what it should is divided, into runs of consecutive names, byte-identical
+        images never. Raises DatasetEmpty below one image a split, UsageError for shares that leave
+        nothing to train on.
         """
         if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
             raise UsageError(f"val {val:g} and test {test:g} are shares: above 0, below 1 together")
         shares = {"train": 1 - val - test, "val": val}
         if test:
             shares["test"] = test
-        return replace(self, splits=self._deal(range(len(self)), shares, seed))
+        return self._replace(splits=self._deal(range(len(self)), shares, seed))
 
     def with_splits(self) -> Dataset:
         """The data set with splits to train and to validate on.
@@ -151,7 +190,18 @@ class Dataset:
             return self.split()
         dealt = self._deal(self.splits["train"], {"train": 0.8, "val": 0.2}, 0)
         splits = {**self.splits, **dealt}
-        return replace(self, splits={name: splits[name] for name in order_splits(splits)})
+        return self._replace(splits={name: splits[name] for name in order_splits(splits)})
+
+    def find_leaks(self, split: str = "val", of: str = "train") -> dict[int, int]:
+        """Image of one split -> the image of another that it is the same as, or nearly.
+
+        By what is known of them: nothing is decoded for it. Empty where there is no such split.
+        """
+        indices, others = self.splits.get(split, ()), self.splits.get(of, ())
+        likeness = self.known_likeness
+        copies, alike = likeness.copies(others), likeness.first_alike(others).tolist()
+        found = {index: copies.get(index, alike[index]) for index in indices}
+        return {index: other for index, other in found.items() if other < len(self)}
 
     def save(
         self, path: str | Path, format: str, progress: Progress | None = None
@@ -207,13 +257,18 @@ class Dataset:
                 f"{' and '.join(shares)}"
             )
         place = {index: position for position, index in enumerate(indices)}
-        together = [[place[i] for i in group if i in place] for group in self.identical]
+
+        def placed(groups: Iterable[Iterable[int]]) -> list[list[int]]:
+            within = ([place[index] for index in group if index in place] for group in groups)
+            return [group for group in within if len(group) > 1]
+
         dealt = split_indices(
             [self.names[index] for index in indices],
-            [set(self.records[index].label_ids.tolist()) for index in indices],
+            [self.records[index].label_ids.tolist() for index in indices],
             shares,
             seed=seed,
-            together=[group for group in together if len(group) > 1],
+            identical=placed(self.identical),
+            alike=placed(self.likeness.groups),
         )
         empty = [name for name, positions in dealt.items() if not positions]
         if empty:
@@ -222,6 +277,30 @@ class Dataset:
                 "images stay together; add different images"
             )
         return {name: tuple(indices[p] for p in positions) for name, positions in dealt.items()}
+
+    def _replace(
+        self,
+        *,
+        splits: Mapping[str, tuple[int, ...]] | None = None,
+        problems: tuple[Problem, ...] | None = None,
+    ) -> Dataset:
+        """The same records, so that what was found out about them is known of the new one too."""
+        new = replace(
+            self,
+            splits=self.splits if splits is None else splits,
+            problems=self.problems if problems is None else problems,
+        )
+        known = ("names", "identical", "likeness", "box_counts")
+        vars(new).update({name: vars(self)[name] for name in known if name in vars(self)})
+        return new
+
+
+def _not_decoded(count: int) -> Problem:
+    message = (
+        f"{count} images are many: only headers and ends of files were looked at, so that damage "
+        "within files and images that are nearly the same were not looked for"
+    )
+    return Problem("info", "images-not-decoded", ".", None, message)
 
 
 def _recognise(path: Path) -> Contents:

@@ -24,8 +24,9 @@ from sightline.errors import DatasetEmpty
 # What is only remarked upon: nothing is done about it, so that it is never counted as done.
 _REMARKS = frozenset(
     (
-        "box-tiny", "class-few", "class-imbalance", "class-similar", "image-grey", "no-boxes",
-        "orientation-odd", "orientation-unsure", "split-none",
+        "box-tiny", "class-few", "class-imbalance", "class-similar", "image-alike", "image-grey",
+        "image-leaks-nearly", "images-not-decoded", "no-boxes", "orientation-odd",
+        "orientation-unsure", "split-none",
     )
 )  # fmt: skip
 # What the steps below do, and so tell themselves.
