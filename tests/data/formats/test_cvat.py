@@ -215,6 +215,11 @@ class TestVideos:
             frames[8]: 0,
         }
 
+    def test_images_and_tracks_in_one_file(self, make_cvat: Make) -> None:
+        inside = image("a.jpg", BOX) + self.TRACK.format(3)
+        dataset = Dataset.load(make_cvat(inside, "a.jpg", "frame_000003.png"))
+        assert [len(record.label_ids) for record in dataset] == [1, 1]
+
     def test_frames_without_images_are_told_once(self, make_cvat: Make) -> None:
         tracks = self.TRACK.format(0) + self.TRACK.format(1) + self.TRACK.format(2)
         dataset = Dataset.load(make_cvat(tracks, "frame_000001.jpg"))

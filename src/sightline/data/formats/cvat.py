@@ -181,9 +181,8 @@ def read_cvat(listing: Listing) -> Contents | str:
     homes = {folder_of(task.file) for task in tasks}
     stills = _frames_there(listing.images)
     for task in tasks:
-        if task.images:
-            _add_images(reading, task, homes, images)
-        else:
+        _add_images(reading, task, homes, images)
+        if task.frames or not task.images:
             _add_frames(reading, task, homes, images, stills)
         task.tally.report(reading, task.file)
     return Contents(
