@@ -28,6 +28,7 @@ with atheris.instrument_imports(include=["sightline"]):
 import numpy as np
 from PIL import Image
 
+from sightline.data.formats.record_file import read_records, write_record
 from sightline.data.records import Record
 
 # Target -> the file that the input becomes, and where writers' output for its seeds comes from.
@@ -39,6 +40,7 @@ TARGETS = {
     "yolo": ("labels/a.txt", "yolo", "*.txt"),
     "yaml": ("data.yaml", "yolo", "*.yaml"),
     "tfrecord": ("a.record", "tfrecord", "*.record"),
+    "example": ("a.record", "tfrecord", "*.record"),  # whole frames: damage inside of checksums
     "labelmap": ("labelmap.pbtxt", "tfrecord", "*.pbtxt"),
     "zip": ("a.zip", "voc", None),
     "cvat": ("a.xml", None, None),
@@ -107,8 +109,12 @@ def _test(target: str, root: Path):  # type: ignore[no-untyped-def]  # atheris w
         (root / "labels/a.txt").write_text("0 0.5 0.5 0.25 0.25\n1 0.5 0.5 0.25 0.25\n")
 
     def test(data: bytes) -> None:
-        (root / name).write_bytes(data)
-        if target in ("tfrecord", "zip"):  # their names would hit the cache of the last input
+        (root / name).write_bytes(_framed(data) if target == "example" else data)
+        if target in (
+            "tfrecord",
+            "example",
+            "zip",
+        ):  # their names would hit the cache of the last input
             shutil.rmtree(os.environ["SIGHTLINE_CACHE"], ignore_errors=True)
         try:
             dataset = Dataset.load(given, check_images=False)
@@ -129,6 +135,8 @@ def _seeds(target: str, folder: Path) -> list[bytes]:
     if form is None:
         return [SEEDS[target]]
     written = _written(form, folder / "seed")
+    if target == "example":
+        return [bytes(data) for _, data in read_records(next(written.rglob(pattern)))]  # type: ignore[arg-type]
     if pattern is not None:
         return [path.read_bytes() for path in written.rglob(pattern)]
     packed = io.BytesIO()
@@ -143,6 +151,12 @@ def _dictionary(seeds: list[bytes]) -> str:
     found = {word for seed in seeds for word in re.findall(rb'</?\w+>?|"\w+":?|\w{2,}|\S', seed)}
     escaped = ["".join(f"\\x{byte:02x}" for byte in word) for word in sorted(found)]
     return "".join(f'"{word}"\n' for word in escaped[:2000])
+
+
+def _framed(data: bytes) -> bytes:
+    file = io.BytesIO()
+    write_record(file, data)
+    return file.getvalue()
 
 
 def _written(form: str, destination: Path) -> Path:
