@@ -24,7 +24,7 @@ def test_it_opens(
     browser: Browser, shared: Path, tmp_path: Path, name: str, width: int, scheme: str
 ) -> None:
     path = tmp_path / "page.html"
-    write_dataset_page(Dataset.load(shared / "data" / name), path, name=name)
+    write_dataset_page(Dataset.load(shared / "data" / name), path)
     context = browser.new_context(
         viewport={"width": width, "height": 800},
         color_scheme="dark" if scheme == "dark" else "light",

@@ -209,11 +209,24 @@ class TestConvert:
         assert code == 0
         assert out.startswith(f"{tmp_path / 'set.zip'}\n")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
-        assert "<h1>set.zip</h1>" in page
+        assert "<h1>set</h1>" in page
         code, converted, _ = run("convert", tmp_path / "set.zip", tmp_path / "copy", "--to", "coco")
         assert code == 0
         for text in (out, page, converted):
             assert str(tmp_path / "cache") not in text
+
+    def test_errors_name_the_zip_file_too(
+        self, run: Run, source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+        quirks = source("formats/voc_quirks_made")
+        (tmp_path / "one").mkdir()
+        for file in ("JPEGImages/q01_plain.jpg", "Annotations/q01_plain.xml"):
+            shutil.copy(quirks / file, tmp_path / "one")
+        shutil.make_archive(str(tmp_path / "one"), "zip", tmp_path / "one")
+        code, out, err = run("split", tmp_path / "one.zip", tmp_path / "copy")
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert f"{tmp_path / 'one.zip'}: 1 usable image(s) cannot be divided" in err
 
     def test_what_is_lost_is_said(self, run: Run, source: Any, tmp_path: Path) -> None:
         _, out, _ = run("convert", source("coco_val100"), tmp_path / "copy", "--to", "voc")
@@ -273,6 +286,17 @@ class TestSplit:
         assert [len(indices) for indices in copy.splits.values()] == rows["images"]
         assert rows["images"] == [255, 73, 36]
         assert copy.format == "voc"
+
+    def test_images_alike_stay_together(self, run: Run, source: Any, tmp_path: Path) -> None:
+        _, out, _ = run("split", source("kangaroo"), tmp_path / "copy")
+        copy = Dataset.load(tmp_path / "copy")
+        names = {split: {copy.names[i] for i in indices} for split, indices in copy.splits.items()}
+        for pair in (("00101", "00118"), ("00007", "00033")):
+            files = {f"JPEGImages/{number}.jpg" for number in pair}
+            assert any(files <= within for within in names.values())
+        images = sum(map(len, copy.likeness.groups))
+        assert f"{images} images that show nearly the same as another" in out
+        assert "are on the same side as it" in out
 
     def test_the_same_every_time(self, run: Run, source: Any, tmp_path: Path) -> None:
         folder = source("kangaroo")

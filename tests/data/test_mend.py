@@ -27,7 +27,16 @@ REAL = {
     "coco_val100": ({"class-unused"}, 100, 714, 72),
     "formats/roboflow/tests/datasets/sharks-tiny-coco": ({"box-cut", "category-group"}, 10, 60, 3),
     "formats_same100/gts/pascalvoc_format": (set(), 100, 273, 20),
+    "formats/roboflow/tests/datasets/sharks-tiny-yolov9": ({"outline-boxed"}, 10, 60, 3),
+    "formats/roboflow/tests/datasets/sharks-tiny-createml": (set(), 10, 60, 3),
+    "formats/label_studio/tests/data/test_import_yolo_data": ({"image-missing"}, 4, 13, 4),
+    "raccoon/data/test.record": (set(), 40, 44, 1),
+    "raccoon/data/train_labels.csv": ({"annotation-missing", "image-repeated"}, 156, 169, 1),
+    "bccd/test.csv": ({"box-empty"}, 364, 4886, 3),
+    "formats_same100/gts/labelme_format": (set(), 100, 273, 20),
+    "formats_same100/gts/openimages_format": ({"decimal-comma"}, 100, 273, 20),
 }
+ONLY_READ = {"labelme", "open-images"}  # the copy is Pascal VOC
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -42,11 +51,11 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def contents(dataset: Dataset) -> list[tuple[object, ...]]:
-    """Of each image, whatever it is called: sha256, size, boxes and flags."""
+    """Of each image, whatever it is called: sha256, size, boxes (to 1e-6 px) and flags."""
     found: list[tuple[object, ...]] = []
     for record in dataset:
         boxes = sorted(
-            (dataset.classes[label], *box, crowd, difficult, truncated)
+            (dataset.classes[label], *(round(x, 6) for x in box), crowd, difficult, truncated)
             for label, box, crowd, difficult, truncated in zip(
                 record.label_ids.tolist(),
                 record.boxes_xyxy.tolist(),
@@ -64,22 +73,25 @@ def contents(dataset: Dataset) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("name", REAL)
 def test_real_sets(shared: Path, tmp_path: Path, name: str) -> None:
     codes, images, boxes, classes = REAL[name]
-    folder = shared / "data" / name
+    path = shared / "data" / name
+    folder = path if path.is_dir() else path.parent
     before = digests(folder)
-    dataset = Dataset.load(folder)
+    dataset = Dataset.load(path)
     mended = mend(dataset, tmp_path / "copy")
     assert digests(folder) == before
     assert {problem.code for problem in mended.done} == codes
     copy = Dataset.load(tmp_path / "copy")
     assert codes.isdisjoint(problem.code for problem in copy.problems)
     assert {p.code for p in copy.problems} <= {p.code for p in mended.left}
-    assert (copy.format, len(copy), len(copy.classes)) == (dataset.format, images, classes)
+    assert copy.format == mended.format
+    assert copy.format == ("voc" if dataset.format in ONLY_READ else dataset.format)
+    assert (len(copy), len(copy.classes)) == (images, classes)
     assert sum(copy.box_counts.values()) == boxes
     assert copy.identical == ()
     assert set(contents(copy)) <= set(contents(dataset))
     again = mend(copy, tmp_path / "again")
     assert again.done == ()
-    assert Dataset.load(tmp_path / "again").fingerprint() == copy.fingerprint()
+    assert sorted(contents(Dataset.load(tmp_path / "again"))) == sorted(contents(copy))
 
 
 def test_every_quirk(shared: Path, tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ class Page(HTMLParser):
         return [a for t, a in self.tags if t == tag and wanted.items() <= a.items()]
 
 
-def read_page(dataset: Dataset, path: Path, name: str = "a set") -> tuple[str, Page]:
-    write_dataset_page(dataset, path, name=name)
+def read_page(dataset: Dataset, path: Path) -> tuple[str, Page]:
+    write_dataset_page(dataset, path)
     text = path.read_text(encoding="utf-8")
     return text, Page(text)
 
@@ -66,7 +66,7 @@ def read_page(dataset: Dataset, path: Path, name: str = "a set") -> tuple[str, P
 @pytest.mark.parametrize("name", SETS)
 def test_real_sets(shared: Path, tmp_path: Path, name: str) -> None:
     dataset = Dataset.load(shared / "data" / name)
-    text, page = read_page(dataset, tmp_path / "page.html", name)
+    text, page = read_page(dataset, tmp_path / "page.html")
     assert len(text) < 3_000_000
     assert f"{len(dataset):,}" in page.text
     for class_name, count in dataset.box_counts.items():
@@ -109,9 +109,8 @@ def test_hostile_names_stay_text(make_voc: Make, voc_object: Make, tmp_path: Pat
     assert dataset.classes == (evil,)
     lone = replace(dataset.records[0], name="half \ud800 \x00\x1b[31m")
     problems = (*dataset.problems, Problem("error", "xml-damaged", evil, 3, evil * 2))
-    _, page = read_page(
-        replace(dataset, records=(lone,), problems=problems), tmp_path / "page.html", evil
-    )
+    hostile = replace(dataset, records=(lone,), problems=problems, source=tmp_path / evil)
+    _, page = read_page(hostile, tmp_path / "page.html")
     assert page.find("script") == []
     assert evil in page.text
     assert evil * 2 in page.text
@@ -215,9 +214,7 @@ def test_images_that_are_gone_are_left_out(
     dataset = Dataset.load(root)
     (root / "JPEGImages/a.jpg").unlink()
     seen: list[tuple[int, int]] = []
-    write_dataset_page(
-        dataset, tmp_path / "page.html", name="x", progress=lambda *done: seen.append(done)
-    )
+    write_dataset_page(dataset, tmp_path / "page.html", progress=lambda *done: seen.append(done))
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert [a["href"] for a in page.find("use")] == ["#photo-1"]
     assert seen[-1] == (2, 2)
@@ -234,4 +231,4 @@ def test_an_empty_data_set(make_voc: Make, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written(make_voc: Make, tmp_path: Path) -> None:
     dataset = Dataset.load(make_voc({"a.jpg": ""}))
     with pytest.raises(DatasetError, match=r"page\.html cannot be written"):
-        write_dataset_page(dataset, tmp_path / "gone/page.html", name="x")
+        write_dataset_page(dataset, tmp_path / "gone/page.html")

@@ -123,9 +123,8 @@ def _inspect(args: argparse.Namespace) -> int:
         with progress_bar("looking at the copy") as progress:
             mended = mend(dataset, Path(args.fix), check_images=args.images, progress=progress)
     if args.html is not None:
-        name = Path(args.path).resolve().name
         with progress_bar("drawing pictures") as progress:
-            write_dataset_page(dataset, Path(args.html), name=name, progress=progress)
+            write_dataset_page(dataset, Path(args.html), progress=progress)
     if args.json:
         value = summarise(dataset)
         if mended is not None:
@@ -167,8 +166,7 @@ def _split(args: argparse.Namespace) -> int:
     format = dataset.format if dataset.format in WRITERS else "voc"
     with progress_bar("writing") as progress:
         dataset.save(args.destination, format, progress)
-    together = sum(map(len, dataset.identical))
-    print_split(dataset, args.destination, together, format)
+    print_split(dataset, args.destination, format)
     return 0
 
 

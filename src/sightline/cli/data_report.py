@@ -89,21 +89,31 @@ def print_converted(
     console.print(Text(f"wrote {_printable(destination)}: {_described(dataset, format)}"))
 
 
-def print_split(dataset: Dataset, destination: str, together: int, format: str) -> None:
-    """A table of boxes by class and split, and of images. together: images kept with others."""
+def print_split(dataset: Dataset, destination: str, format: str) -> None:
+    """A table of images and of boxes by class and split, and what became of images alike."""
     from rich.text import Text
 
     console = _console()
-    rows = ["images", *dataset.classes]
     columns = {}
     for split, indices in dataset.splits.items():
         counts = dataset.subset(split).box_counts
         columns[split] = [len(indices), *(counts[name] for name in dataset.classes)]
-    _print_table(console, rows, columns)
+    _print_table(console, ["images", *dataset.classes], columns)
     console.print()
-    if together:
-        what = "image that is alike another was" if together == 1 else "images that are alike were"
-        console.print(f"{together} {what} kept on one side")
+    home = {index: split for split, indices in dataset.splits.items() for index in indices}
+    groups = dataset.likeness.groups
+    kept = [group for group in groups if len({home[index] for index in group}) == 1]
+    if kept:
+        console.print(
+            f"{sum(map(len, kept))} images that show nearly the same as another, in "
+            f"{_count(len(kept), 'group')}, are on the same side as it"
+        )
+    if len(kept) < len(groups):
+        console.print(
+            f"{_count(len(groups) - len(kept), 'group')} of them, too large for one side, divided "
+            "by name",
+            style="yellow",
+        )
     console.print(Text(f"wrote {_printable(destination)}: {_described(dataset, format)}"))
 
 

@@ -7,6 +7,7 @@ to another. Pixels stay on disk.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -45,7 +46,8 @@ class Dataset:
 
     root: the folder that problems' files are relative to. format: a key of `FORMATS`. classes:
     names in the order of label ids. splits: name -> indices of records, the data set's own or made
-    by `split`; may be empty. thumbnails: of the images decoded so far (`read_thumbnail`), by path;
+    by `split`; may be empty. source: what it was loaded from, absolute: the root itself,
+    a file, or a folder below. thumbnails: of the images decoded so far (`read_thumbnail`), by path;
     empty for one that does not decode; shared by all data sets made of this one.
     """
 
@@ -56,6 +58,7 @@ class Dataset:
     splits: Mapping[str, tuple[int, ...]]
     problems: tuple[Problem, ...]
     thumbnails: dict[Path, bytes] = field(default_factory=dict, repr=False)
+    source: Path | None = None
 
     @staticmethod
     def load(
@@ -94,6 +97,7 @@ class Dataset:
                 for path, look in zip(paths, looks, strict=True)
                 if isinstance(look, Look) and look.thumbnail is not None
             },
+            Path(os.path.abspath(path)),
         )
         found = [] if decode or check_images is not None else [_not_decoded(len(paths))]
         found += check_classes(dataset.box_counts)
@@ -112,6 +116,16 @@ class Dataset:
     def __getitem__(self, index: slice) -> tuple[Record, ...]: ...
     def __getitem__(self, index: int | slice) -> Record | tuple[Record, ...]:
         return self.records[index]
+
+    @property
+    def path(self) -> Path:
+        """What to load to have this data set again."""
+        return self.source or self.root
+
+    @property
+    def name(self) -> str:
+        """What the data set is called: its folder, or its file without the ending."""
+        return self.path.stem if self.path.is_file() else self.path.name
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -158,7 +172,7 @@ class Dataset:
         """The records of one split alone. Raises DatasetEmpty where there is none of that name."""
         if split not in self.splits:
             known = ", ".join(self.splits) or "none"
-            raise DatasetEmpty(f"{self.root} has no split {split!r}; its splits: {known}")
+            raise DatasetEmpty(f"{self.path} has no split {split!r}; its splits: {known}")
         records = tuple(self.records[index] for index in self.splits[split])
         return replace(self, records=records, splits={split: tuple(range(len(records)))})
 
@@ -225,11 +239,11 @@ class Dataset:
     def require_boxes(self, split: str | None = None) -> None:
         """Raises DatasetEmpty unless the data set, or that split, has an image and a box."""
         dataset = self if split is None else self.subset(split)
-        where = f"{self.root}" if split is None else f"split {split!r} of {self.root}"
+        where = f"{self.path}" if split is None else f"split {split!r} of {self.path}"
         if not dataset.records:
             raise DatasetEmpty(
                 f"{where} has no usable image ({len(self.problems)} problems: "
-                f"`sightline data inspect {self.root}` lists them)"
+                f"`sightline data inspect {self.path}` lists them)"
             )
         if not any(len(record.label_ids) for record in dataset.records):
             raise DatasetEmpty(
@@ -253,7 +267,7 @@ class Dataset:
     ) -> dict[str, tuple[int, ...]]:
         if len(indices) < len(shares):
             raise DatasetEmpty(
-                f"{self.root}: {len(indices)} usable image(s) cannot be divided into "
+                f"{self.path}: {len(indices)} usable image(s) cannot be divided into "
                 f"{' and '.join(shares)}"
             )
         place = {index: position for position, index in enumerate(indices)}
@@ -273,7 +287,7 @@ class Dataset:
         empty = [name for name, positions in dealt.items() if not positions]
         if empty:
             raise DatasetEmpty(
-                f"{self.root}: nothing is left for {' and '.join(empty)}, since byte-identical "
+                f"{self.path}: nothing is left for {' and '.join(empty)}, since byte-identical "
                 "images stay together; add different images"
             )
         return {name: tuple(indices[p] for p in positions) for name, positions in dealt.items()}

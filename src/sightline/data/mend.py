@@ -55,7 +55,7 @@ def mend(
     dataset: Dataset,
     destination: Path,
     *,
-    check_images: bool = True,
+    check_images: bool | None = None,
     progress: Progress | None = None,
 ) -> Mended:
     """Write a mended copy to a new folder, in the same format where it can be written, else VOC.
@@ -65,10 +65,10 @@ def mend(
     the folder is not empty or cannot be written.
     """
     if not dataset.records:
-        raise DatasetEmpty(f"{dataset.root} has no usable image: there is nothing to mend")
+        raise DatasetEmpty(f"{dataset.path} has no usable image: there is nothing to mend")
     format = dataset.format if dataset.format in WRITERS else "voc"
     mended, done = put_right(dataset)
-    lost = mended.save(destination, format)
+    lost = mended.save(destination, format, progress)
     copy = Dataset.load(destination, check_images=check_images, progress=progress)
     remaining = {problem.code for problem in copy.problems}
     done = [*changed_on_reading(dataset.problems), *done]

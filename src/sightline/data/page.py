@@ -40,10 +40,8 @@ _NARROW = 3  # pictures that fit a narrow card
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def write_dataset_page(
-    dataset: Dataset, path: Path, *, name: str, progress: Progress | None = None
-) -> None:
-    """Write the page, whole or not at all. name: what the data set is called.
+def write_dataset_page(dataset: Dataset, path: Path, *, progress: Progress | None = None) -> None:
+    """Write the page, whole or not at all.
 
     `progress` is called with photos done and to do. Raises DatasetError where the file cannot be
     written.
@@ -65,7 +63,7 @@ def write_dataset_page(
     )  # fmt: skip
     page = whole_page(
         kind="Data set",
-        title=_plain(name),
+        title=_plain(dataset.name),
         lead=_lead(dataset),
         body=_plain(body),
         style=style,

@@ -46,7 +46,9 @@ def choose_samples(dataset: Dataset) -> dict[int, list[int]]:
     chosen: dict[int, list[int]] = {}
     taken: set[int] = set()
     for label in reversed(shown):  # the rarest has least to choose from
-        free = [index for index in members[label] if index not in taken] or members[label]
+        free = [index for index in members[label] if index not in taken]
+        if len(free) < min(each, len(members[label])):
+            free = members[label]
         if each > 2:
             chosen[label] = _spread(free, each)
         else:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from sightline.config import make_config
 from sightline.data.augment import STRONG, WEAK
 from sightline.data.dataset import Dataset
+from sightline.data.leaks import leak_message
 from sightline.errors import SightlineError, TrainingError, UsageError
 from sightline.manifest import MANIFEST_NAME
 from sightline.models.deimv2.network import DeimV2
@@ -50,8 +52,8 @@ def train(
     """Fine-tune on the data set's train split; a Run whose `best` is the best model's bundle.
 
     settings: TrainConfig's fields. Interrupting (Ctrl-C) ends the training early and keeps the
-    best model so far. Raises DatasetEmpty, ModelNotFound, WeightsUnavailable, ConfigError or
-    TrainingError.
+    best model so far. Warns where validation images are copies or near-copies of those trained on.
+    Raises DatasetEmpty, ModelNotFound, WeightsUnavailable, ConfigError or TrainingError.
     """
     started = time.monotonic()
     config = make_config(TrainConfig, settings)
@@ -60,10 +62,15 @@ def train(
     start, device = find_start(config.model), choose_device(config.device)
     if not isinstance(dataset, Dataset):
         dataset = Dataset.load(dataset)
+    is_own = {"train", "val"} <= dataset.splits.keys()
     dataset = dataset.with_splits()
     for split in ("train", "val"):
         dataset.require_boxes(split)
-    run = Run(Path(out) if out is not None else new_run_folder(dataset.root.name))
+    if leaks := dataset.find_leaks():
+        count = len(dataset.splits["val"])
+        said = leak_message(len(leaks), count, "val", dataset.path, is_own=is_own)
+        warnings.warn(said, stacklevel=2)
+    run = Run(Path(out) if out is not None else new_run_folder(dataset.name))
     prepare_folder(run, resume)
     with RunLog(run.folder, quiet=quiet) as log:
         log.say(
@@ -212,7 +219,7 @@ class Trainer:
             self.folder / "best",
             self.best_validation,
             self.validator,
-            name=self.dataset.root.name,
+            name=self.dataset.name,
             base={
                 "name": self.start.name,
                 "license": self.start.license,
@@ -324,7 +331,7 @@ class Trainer:
             **self.recipe.to_toml(),
         }
         data = {
-            "path": str(self.dataset.root),
+            "path": str(self.dataset.path),
             "format": self.dataset.format,
             "fingerprint": self.dataset.fingerprint(),
             "classes": list(self.dataset.classes),
