@@ -134,6 +134,15 @@ def test_wrong_usage() -> None:
     assert stopped.value.code == 2
 
 
+def test_images_are_decoded_or_not(run: Run, source: Any) -> None:
+    """What is only seen in pixels: that two images show nearly the same."""
+    kangaroo = source("kangaroo")
+    for flags, expected in (((), 1), (("--images",), 1), (("--no-images",), 0)):
+        _, out, _ = run("inspect", kangaroo, "--json", *flags)
+        codes = [problem["code"] for problem in json.loads(out)["problems"]]
+        assert codes.count("image-leaks-nearly") == expected
+
+
 class TestFix:
     def test_report(self, run: Run, source: Any, tmp_path: Path) -> None:
         code, out, err = run("inspect", source("kangaroo"), "--fix", tmp_path / "copy")
