@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -195,13 +196,18 @@ class TestRefused:
         with pytest.raises(DatasetError):
             Dataset.load("nul\0byte")
 
-    def test_unknown_says_what_was_looked_for(self, tmp_path: Path, write_photo: Make) -> None:
-        write_photo(tmp_path / "a.jpg")
-        with pytest.raises(DatasetUnrecognised, match=r"image files: 1, .* no \.xml .*json"):
-            Dataset.load(tmp_path)
-        (tmp_path / "a.xml").write_text("<html/>")
-        (tmp_path / "a.json").write_text("[1]")
-        with pytest.raises(DatasetUnrecognised, match=r"a\.xml: no VOC annotation.*1 \.json"):
+    def test_no_path(self, make_voc: Make) -> None:
+        with pytest.raises(DatasetNotFound, match="is empty"):
+            Dataset.load("")
+        with pytest.raises(DatasetError, match="is empty"):
+            Dataset.load(make_voc({"a.jpg": ""})).save("", "coco")
+
+    def test_pipes_and_devices_are_not_opened(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.json")
+        for path in (tmp_path / "a.json", Path("/dev/null")):
+            with pytest.raises(DatasetError, match="neither a file nor a folder"):
+                Dataset.load(path)
+        with pytest.raises(DatasetUnrecognised, match="is empty"):
             Dataset.load(tmp_path)
 
     def test_two_formats_at_once(self, shared: Path) -> None:

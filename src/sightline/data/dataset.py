@@ -24,9 +24,11 @@ from sightline.data.duplicates import Likeness, find_identical, find_likeness
 from sightline.data.examine import Look, Progress, examine_images
 from sightline.data.formats import DERIVED_READERS, FORMATS, READERS, WRITERS
 from sightline.data.formats.contents import Contents, order_splits
-from sightline.data.formats.listing import Listing, list_files
+from sightline.data.formats.listing import list_files
+from sightline.data.formats.lost import find_lost_names
 from sightline.data.leaks import check_splits
 from sightline.data.records import Problem, Record
+from sightline.data.refusal import explain_refusal
 from sightline.data.split import split_indices
 from sightline.errors import (
     DatasetEmpty,
@@ -74,6 +76,8 @@ class Dataset:
 
         Raises DatasetNotFound, or DatasetUnrecognised saying what was looked for.
         """
+        if path == "":  # which Path takes for the folder that one is in
+            raise DatasetNotFound("the path of the data set is empty; name a folder or a file")
         contents = _recognise(Path(path))
         classes = _complete_classes(contents)
         paths = [contents.listing.image_path(raw.image) for raw in contents.images]
@@ -226,6 +230,8 @@ class Dataset:
         with images written and images to write. Raises UsageError for an unknown format,
         DatasetError where the folder is not empty or cannot be written.
         """
+        if path == "":
+            raise DatasetError("the path to write to is empty; name a new folder")
         if format not in WRITERS:
             raise UsageError(f"no format is called {format!r}; known: {', '.join(WRITERS)}")
         written = count(1)
@@ -234,7 +240,8 @@ class Dataset:
             if progress is not None:
                 progress(next(written), len(self))
 
-        return WRITERS[format](self, Path(path), tick)
+        lost = WRITERS[format](self, Path(path), tick)
+        return (*find_lost_names(self), *lost)
 
     def require_boxes(self, split: str | None = None) -> None:
         """Raises DatasetEmpty unless the data set, or that split, has an image and a box."""
@@ -322,6 +329,8 @@ def _recognise(path: Path) -> Contents:
     try:
         if not path.exists():
             raise DatasetNotFound(f"{path}: no such folder or file")
+        if not (path.is_file() or path.is_dir()):  # reading a pipe or a device may never end
+            raise DatasetError(f"{path} is neither a file nor a folder")
         listing = list_files(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise DatasetError(f"{path} cannot be read: {error}") from error
@@ -335,14 +344,8 @@ def _recognise(path: Path) -> Contents:
             f"{path} holds {kinds} annotations; give the folder or file of the one you mean"
         )
     if not found:
-        raise DatasetUnrecognised(_what_was_looked_for(path, listing, answers))
+        raise DatasetUnrecognised(explain_refusal(path, listing, [str(why) for why in answers]))
     return found[0]
-
-
-def _what_was_looked_for(path: Path, listing: Listing, answers: list[Contents | str]) -> str:
-    looked = "; ".join(str(answer) for answer in answers)
-    count = f"image files: {len(listing.images)}, other files: {len(listing.annotations)}"
-    return f"{path} is no data set that is known here ({count}). Looked for {looked}"
 
 
 def _complete_classes(contents: Contents) -> tuple[str, ...]:
