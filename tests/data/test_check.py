@@ -19,6 +19,7 @@ from sightline.data.formats.contents import RawBox
 from sightline.data.hints import HINTS
 from sightline.errors import ImageNotFound, ImageTooLarge, ImageUnreadable
 
+Make = Callable[..., Any]
 CORNERS = st.floats() | st.integers(-20, 120).map(float)
 
 
@@ -80,3 +81,28 @@ def test_a_size_that_is_not_the_images(make_voc: Callable[..., Any]) -> None:
     assert [p.code for p in dataset.problems] == ["size-differs", "no-boxes"]
     assert "JPEGImages/a.jpg: annotated as 30x40, but is 40x30" in dataset.problems[0].message
     assert dataset.records[0].width == 40
+
+
+class TestSharesForPixels:
+    def test_one_error_for_all(self, make_voc: Make, voc_object: Make) -> None:
+        shares = voc_object("x", 0.1, 0.2, 0.6, 1.0) + voc_object("y", 0, 0, 1, 1)
+        dataset = Dataset.load(make_voc({"a.jpg": shares, "b.jpg": shares}))
+        [found] = [p for p in dataset.problems if p.code in ("boxes-normalised", "box-tiny")]
+        assert (found.severity, found.file, found.line) == ("error", "Annotations/a.xml", 1)
+        assert found.message.startswith("4 of 4 boxes have all corners within 0 and 1")
+        # What they mean is not guessed.
+        assert dataset[0].boxes_xyxy[0].tolist() == pytest.approx([0.1, 0.2, 0.6, 1.0])
+
+    @pytest.mark.parametrize(
+        "objects", [[(0, 0, 1, 1)], [(0.1, 0.1, 0.9, 0.9), (1, 1, 9, 9)], [(-0.5, 0, 0.5, 1)], []]
+    )
+    def test_small_boxes_are_no_shares(
+        self, make_voc: Make, voc_object: Make, objects: list[tuple[float, ...]]
+    ) -> None:
+        xml = "".join(voc_object("x", *corners) for corners in objects)
+        dataset = Dataset.load(make_voc({"a.jpg": xml}))
+        assert "boxes-normalised" not in {p.code for p in dataset.problems}
+
+    def test_formats_of_shares_have_them(self, make_set: Make) -> None:
+        files = {"images/a.jpg": None, "labels/a.txt": "0 .5 .5 .5 .5", "classes.txt": "x"}
+        assert "boxes-normalised" not in {p.code for p in Dataset.load(make_set(files)).problems}

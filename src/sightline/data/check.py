@@ -27,6 +27,10 @@ _ROUNDING_PX = 1.0
 # the COCO weights found none (IoU 0.5, scores from 0.05 on), of those of 6 to 8 px 16 %, of 8 to
 # 12 px 39 %. A cell of its finest feature map is 16 px.
 TINY_SHARE = 6 / 416
+# Of the boxes of a data set in pixels, so many within 1 px of the corner are no pixels; a share
+# may be rounded to just above 1.
+_NORMALISED_SHARE = 0.95
+_MOST_NORMALISED = 1.001
 
 
 def build_records(
@@ -49,7 +53,30 @@ def build_records(
         if header.is_grey:
             grey.append(raw.image)
     problems.extend(_check_grey(grey, len(records)))
+    shares = _check_unit(contents)
+    if shares is not None:  # which makes all of them tiny
+        problems = [shares, *(problem for problem in problems if problem.code != "box-tiny")]
     return records, splits, problems
+
+
+def _check_unit(contents: Contents) -> Problem | None:
+    """A problem where corners in pixels are nearly all within 0..1, and not whole numbers."""
+    boxes = [(box, raw) for raw in contents.images if not raw.is_normalised for box in raw.boxes]
+    within = [(box, raw) for box, raw in boxes if _is_within_one(box)]
+    has_parts = any(corner % 1 for box, _ in within for corner in box.box_xyxy)
+    if len(within) < _NORMALISED_SHARE * len(boxes) or not has_parts:
+        return None
+    box, raw = within[0]
+    message = (
+        f"{len(within)} of {len(boxes)} boxes have all corners within 0 and 1, as shares of the "
+        f"image's size, such as {box.label} {_shown(box)}; this format has pixels, so they are "
+        "read as such, a pixel large at most"
+    )
+    return Problem("error", "boxes-normalised", raw.annotation, box.line, message)
+
+
+def _is_within_one(box: RawBox) -> bool:
+    return all(0 <= corner <= _MOST_NORMALISED for corner in box.box_xyxy)
 
 
 def _unusable(contents: Contents, raw: RawImage, error: ImageError) -> Problem:
