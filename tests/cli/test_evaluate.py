@@ -25,6 +25,7 @@ def test_json_has_the_documented_shape(
     assert value["per_class"] == {"kangaroo": {"AP": 0.0, "AP50": 0.0}}
     assert "1 error(s) in the data set" in err
     assert "the model does not know 'kangaroo'" in err
+    assert "Warning: 1 of 32 validation images is a copy or near-copy of a training image" in err
 
 
 def test_table_shows_percent(

@@ -14,7 +14,7 @@ from PIL import Image
 from sightline.data.dataset import Dataset
 from sightline.errors import DatasetEmpty, ModelError
 from sightline.evaluate.coco import NUMBERS
-from sightline.evaluate.run import evaluate, match_labels
+from sightline.evaluate.run import evaluate, match_labels, select_images
 from sightline.manifest import read_manifest, write_manifest
 from sightline.runtime.detector import Detector
 
@@ -101,7 +101,9 @@ def test_a_run_uses_the_split_it_recorded(tiny_bundle: Path, tmp_path: Path) -> 
     (run / "config.toml").write_text(f'[data]\nfingerprint = "{dataset.fingerprint()}"\n')
     names = {"train": list(dataset.names[:13]), "val": list(dataset.names[13:])}
     (run / "split.json").write_text(json.dumps(names))
-    assert evaluate(run, dataset).images == 7
+    # Photos of four kinds, of which training saw each.
+    with pytest.warns(UserWarning, match="of 7 validation images are copies or near-copies"):
+        assert evaluate(run, dataset).images == 7
     assert evaluate(run, dataset, split="train").images == 13
     assert evaluate(tiny_bundle, dataset).images == 4  # the same model outside its run
     other = Dataset.load(write_quarters(tmp_path / "other", 24))
@@ -109,6 +111,17 @@ def test_a_run_uses_the_split_it_recorded(tiny_bundle: Path, tmp_path: Path) -> 
     (run / "split.json").write_text("{")
     with pytest.raises(ModelError, match=r"split\.json is damaged"):
         evaluate(run, dataset)
+
+
+def test_leaks_from_training_are_counted(tiny_bundle: Path, shared: Path) -> None:
+    dataset = Dataset.load(shared / "data/kangaroo")
+    with pytest.warns(UserWarning, match="^1 of 32 validation images is a copy"):
+        select_images(dataset, None, tiny_bundle)
+    # Nothing is said (a warning would be an error here) of what training may see, or of all.
+    select_images(dataset, "train", tiny_bundle)
+    select_images(dataset, "all", tiny_bundle)
+    # Nor of the split that is made where there is none.
+    select_images(dataclasses.replace(dataset, splits={}), None, tiny_bundle)
 
 
 def test_images_without_any_box_are_no_evaluation(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -108,6 +108,22 @@ def test_no_data_is_trained_on_twice_into_one_folder(finished: Run, photos: Data
         train(photos, out=finished.folder, quiet=True, **SMALL)
 
 
+def test_leaks_into_validation_are_counted_before_training(
+    finished: Run, photos: Dataset, shared: Path
+) -> None:
+    whole = Dataset.load(shared / "data" / "kangaroo")
+    with (
+        pytest.warns(UserWarning, match="^1 of 32 validation images is a copy"),
+        pytest.raises(TrainingError, match="--resume"),
+    ):
+        train(whole, out=finished.folder, quiet=True, **SMALL)
+    # No word of a warning, which would be an error here, where none leaks.
+    clean = replace(photos, thumbnails=whole.thumbnails)
+    assert clean.known_likeness is clean.likeness
+    with pytest.raises(TrainingError, match="--resume"):
+        train(clean, out=finished.folder, quiet=True, **SMALL)
+
+
 def test_resume_refuses_other_data(finished: Run, photos: Dataset) -> None:
     less = replace(photos, records=photos.records[:-1], splits={**photos.splits, "val": (12, 13)})
     files = [finished.folder / name for name in ("config.toml", "split.json")]

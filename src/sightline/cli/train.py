@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
+from typing import Any
 
 from sightline.cli.options import add_config_flags, config_values
 from sightline.cli.progress import progress_bar
@@ -45,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
             f"`sightline data inspect {args.data}` lists them",
             file=sys.stderr,
         )
-    result = train(dataset, out=args.out, resume=args.resume, **values)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=UserWarning, module=r"sightline\.")
+        warnings.showwarning = _show_warning
+        result = train(dataset, out=args.out, resume=args.resume, **values)
     metrics = result.metrics
     if args.json:
         print(json.dumps(metrics))
@@ -53,3 +58,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"AP {metrics['AP'] or 0:.3f}  AP50 {metrics['AP50'] or 0:.3f}  {result.best}")
     print(f"try: sightline serve {result.folder}", file=sys.stderr)
     return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """As `sightline evaluate` shows them: without the place in the code."""
+    print(f"Warning: {message}", file=sys.stderr, flush=True)

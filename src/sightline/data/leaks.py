@@ -68,19 +68,19 @@ def check_splits(
     return problems + [_report(pairs[index], records, classes) for index in sorted(pairs)]
 
 
-def leak_message(leaks: int, images: int, split: str, path: object, *, is_own: bool) -> str:
-    """What to say of `leaks` images of a split that training saw. is_own: the data set's split."""
+def leak_message(leaks: int, images: int, split: str, path: object) -> str:
+    """What to say where `leaks` of the images of a split were trained on."""
     name = "validation" if split == "val" else split
-    said = (
-        f"{leaks} of {images} {name} images are copies or near-copies of training images, which "
-        "flatters a model trained on them; "
+    are = (
+        "is a copy or near-copy of a training image"
+        if leaks == 1
+        else "are copies or near-copies of training images"
     )
-    if is_own:
-        return said + (
-            f"`sightline data inspect {path}` names them, `sightline data split` makes a split "
-            "without"
-        )
-    return said + "nearly all images show one scene, so no split is without: validate on others"
+    return (
+        f"{leaks} of {images} {name} images {are}, which flatters what was trained on them; "
+        f"`sightline data inspect {path}` names them, `sightline data split` makes a split without "
+        "where enough images differ"
+    )
 
 
 def _pairs_across(splits: Mapping[str, Sequence[int]], likeness: Likeness) -> Iterator[_Pair]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sightline.data.dataset import Dataset
 from sightline.data.images import decode_image
+from sightline.data.leaks import leak_message
 from sightline.detections import Detections
 from sightline.evaluate.coco import Metrics, coco_metrics
 from sightline.evaluate.matching import ImageDetections, truth_of
@@ -34,7 +35,8 @@ def evaluate(
     model: a detector, or what `Detector.load` takes. split: "val" by default; "all" takes every
     image. A run evaluated on the data it was trained on uses the split it recorded; data without
     that split is split 80/20 as everywhere. Classes are matched by name: one that the model does
-    not know counts as missed, with a warning. progress: called with images done and to do.
+    not know counts as missed, with a warning; so do images that are copies or near-copies of those
+    trained on. progress: called with images done and to do.
 
     Raises ModelError, or DatasetEmpty where the split has no image or no box.
     """
@@ -55,15 +57,21 @@ def evaluate(
 def select_images(dataset: Dataset, split: str | None, bundle: Path) -> Dataset:
     """The images of the data set that a model in `bundle` is evaluated on.
 
-    Raises DatasetEmpty for a split that there is none of.
+    Warns where some are like images of the train split. Raises DatasetEmpty for a split that there
+    is none of.
     """
     if split == ALL:
         return dataset
     name = split or DEFAULT_SPLIT
     recorded = read_run_split(bundle, dataset)
     if name in recorded:
-        return replace(dataset, splits=recorded).subset(name)
-    return (dataset if name in dataset.splits else dataset.with_splits()).subset(name)
+        whole = replace(dataset, splits=recorded)
+    else:
+        whole = dataset if name in dataset.splits else dataset.with_splits()
+    chosen = whole.subset(name)
+    if name != "train" and (leaks := whole.find_leaks(name)):
+        warnings.warn(leak_message(len(leaks), len(chosen), name, dataset.path), stacklevel=3)
+    return chosen
 
 
 def match_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:

@@ -62,14 +62,12 @@ def train(
     start, device = find_start(config.model), choose_device(config.device)
     if not isinstance(dataset, Dataset):
         dataset = Dataset.load(dataset)
-    is_own = {"train", "val"} <= dataset.splits.keys()
     dataset = dataset.with_splits()
     for split in ("train", "val"):
         dataset.require_boxes(split)
     if leaks := dataset.find_leaks():
-        count = len(dataset.splits["val"])
-        said = leak_message(len(leaks), count, "val", dataset.path, is_own=is_own)
-        warnings.warn(said, stacklevel=2)
+        images = len(dataset.splits["val"])
+        warnings.warn(leak_message(len(leaks), images, "val", dataset.path), stacklevel=2)
     run = Run(Path(out) if out is not None else new_run_folder(dataset.name))
     prepare_folder(run, resume)
     with RunLog(run.folder, quiet=quiet) as log:
