@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sightline.boxes import area
-from sightline.data.records import Problem
+from sightline.data.records import Problem, Record
+from sightline.data.staging import name_copies
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -22,7 +25,7 @@ def find_lost_marks(
             crowd.append(record.name)
         if not holds_flags and (record.is_difficult | record.is_truncated).any():
             flags.append(record.name)
-        if (record.area != area(record.boxes_xyxy)).any():
+        if has_other_areas(record):
             areas.append(record.name)
     for code, what, names in (
         ("lost-crowd", "regions of crowds become boxes", crowd),
@@ -31,6 +34,28 @@ def find_lost_marks(
     ):
         if names:
             yield Problem("info", code, names[0], None, f"{what} ({len(names)} image(s))")
+
+
+def find_lost_names(dataset: Dataset) -> Iterator[Problem]:
+    """A problem where images are called otherwise in the copy, others having their names."""
+    pairs = [
+        (name, copy)
+        for name, copy in zip(dataset.names, name_copies(dataset.names), strict=True)
+        if name.rpartition("/")[2] != copy
+    ]
+    if pairs:
+        name, copy = pairs[0]
+        message = f"is called {copy} in the copy, since another has its name"
+        message += f", and so are {len(pairs) - 1} more" if len(pairs) > 1 else ""
+        yield Problem("info", "lost-name", name, None, message)
+
+
+def has_other_areas(record: Record) -> bool:
+    """Whether an area is another than its box's own; rounding in the 10th digit is no difference.
+
+    Corners are sums, x + width: the product of the sides comes back with other last digits.
+    """
+    return not np.allclose(record.area, area(record.boxes_xyxy), rtol=1e-9, atol=0)
 
 
 def find_lost_places(dataset: Dataset) -> Iterator[Problem]:

@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sightline.boxes import area
 from sightline.data.formats.contents import RawBox, tidy_name
 from sightline.data.formats.example import Example
 from sightline.data.formats.labelmap import LabelItem
+from sightline.data.formats.lost import has_other_areas
 from sightline.data.records import Record, Severity
 
 ENCODED = "image/encoded"
@@ -168,7 +168,7 @@ def as_example(
     sizes = (record.width, record.height) * 2
     edges = zip(_EDGES, record.boxes_xyxy.T.tolist(), sizes, strict=True)
     floats = {key: [value / size for value in values] for key, values, size in edges}
-    if (record.area != area(record.boxes_xyxy)).any():  # else it need not be said
+    if has_other_areas(record):  # else it need not be said
         floats[_AREA] = record.area.tolist()
     called = name.encode("utf-8", "surrogateescape")
     labels = record.label_ids.tolist()
