@@ -6,17 +6,22 @@ import io
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sightline.data.dataset import Dataset
 from sightline.data.examine import Look, examine_images
 from sightline.data.file_end import reaches_end
 from sightline.data.images import decode_image, read_header, read_thumbnail
 from sightline.errors import ImageError
+
+Make = Callable[..., Any]
 
 # What decoding the files given adds to the process, in KiB.
 # VmHWM and not ru_maxrss, which a child inherits from the process that started it.
@@ -145,3 +150,30 @@ def test_a_bmp_that_leaves_its_size_at_0_is_decoded(tmp_path: Path) -> None:
     [look] = examine_images([path], decode=False)
     assert isinstance(look, Look)
     assert look.thumbnail is not None
+
+
+class TestHeic:
+    HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+
+    @pytest.mark.parametrize("name", ["a.HEIC", "a.heif", "a.avif"])
+    def test_a_photo_that_is_there_is_not_called_missing(
+        self, make_voc: Make, voc_object: Make, name: str
+    ) -> None:
+        root = make_voc({"a.jpg": voc_object("x", 1, 1, 9, 9), "b.jpg": ""})
+        xml = root / "Annotations/a.xml"
+        xml.write_text(xml.read_text().replace("a.jpg", name))
+        (root / "JPEGImages/a.jpg").rename(root / "JPEGImages" / name)
+        brand = b"avif" if name.endswith("avif") else b"heic"
+        (root / "JPEGImages" / name).write_bytes(self.HEIC.replace(b"heic", brand))
+        errors = [p for p in Dataset.load(root).problems if p.code.startswith("image-")]
+        assert [(p.code, p.file) for p in errors] == [("image-unreadable", f"JPEGImages/{name}")]
+        assert "save it as JPEG" in errors[0].message
+
+    def test_a_readable_copy_is_taken_instead(self, make_voc: Make, voc_object: Make) -> None:
+        root = make_voc({"a.jpg": voc_object("x", 1, 1, 9, 9)})
+        xml = root / "Annotations/a.xml"
+        xml.write_text(xml.read_text().replace("a.jpg", "a.HEIC"))
+        (root / "JPEGImages/a.HEIC").write_bytes(self.HEIC)
+        dataset = Dataset.load(root)
+        assert dataset.names == ("JPEGImages/a.jpg",)
+        assert not any(p.code.startswith("image-") for p in dataset.problems)

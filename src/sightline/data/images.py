@@ -38,6 +38,8 @@ from sightline.errors import ImageError, ImageNotFound, ImageTooLarge, ImageUnre
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 )
+# Photos that are known and not taken: listed with the others, so that they are refused aloud.
+FOREIGN_SUFFIXES = frozenset((".heic", ".heif", ".avif"))
 MAX_PIXELS = 25_000_000
 # 25 megapixels of 16-bit RGBA, uncompressed, are 200 MB: no honest file is larger.
 MAX_BYTES = 256 * 1024 * 1024
@@ -264,8 +266,11 @@ def _what_it_is(start: bytes) -> str:
         return "is an SVG drawing"
     if start[4:8] == b"ftyp":
         brand = start[8:12].decode("latin-1")
-        kinds = {"avif": "an AVIF image", "heic": "a HEIC photo", "mif1": "a HEIC photo"}
-        return f"is {kinds.get(brand, 'a video')}"
+        if brand in ("avif", "avis"):
+            return "is an AVIF image: save it as JPEG or PNG"
+        if brand in ("heic", "heix", "mif1", "msf1"):
+            return "is a HEIC photo: save it as JPEG"
+        return "is a video"
     if start.startswith(b"%PDF"):
         return "is a PDF document"
     try:

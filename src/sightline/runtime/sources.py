@@ -17,13 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.images import IMAGE_SUFFIXES, decode_image
+from sightline.data.images import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, decode_image
 from sightline.errors import SourceError
 
 Source = str | Path | int
 
 # Pictures that are refused, and are looked at in folders so that they are refused aloud.
-_REFUSED_SUFFIXES = frozenset((".svg", ".heic", ".heif", ".avif"))
+_REFUSED_SUFFIXES = FOREIGN_SUFFIXES | {".svg"}
 VIDEO_SUFFIXES = frozenset(
     (
         *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg", ".mjpg"),
