@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -132,6 +133,29 @@ def test_wrong_usage() -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["data", "inspect"])
     assert stopped.value.code == 2
+
+
+def test_any_encoding_of_stdout(shared: Path) -> None:
+    """As when redirected on Windows: a code page that lacks most letters."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sightline.cli.main", "data", "inspect",
+         str(shared / "data/formats/voc_quirks_made")],
+        env={**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )  # fmt: skip
+    assert rb"\u043a\u0435\u043d" in done.stdout
+
+
+def test_nothing_to_write(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"no image")
+    (folder / "a.xml").write_text("<annotation><filename>a.jpg</filename></annotation>")
+    code, _, err = run("convert", folder, tmp_path / "out", "--to", "coco")
+    assert code == 1
+    assert "no usable image: nothing to write" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_images_are_decoded_or_not(run: Run, source: Any) -> None:

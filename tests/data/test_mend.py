@@ -24,7 +24,7 @@ REAL = {
     "kangaroo": ({"image-repeated", "image-unreadable"}, 162, 262, 1),
     "raccoon": ({"image-repeated"}, 196, 213, 1),
     "bccd": ({"box-empty"}, 364, 4886, 3),
-    "coco_val100": ({"class-unused"}, 100, 714, 72),
+    "coco_val100": (set(), 100, 714, 80),
     "formats/roboflow/tests/datasets/sharks-tiny-coco": ({"box-cut", "category-group"}, 10, 60, 3),
     "formats_same100/gts/pascalvoc_format": (set(), 100, 273, 20),
     "formats/roboflow/tests/datasets/sharks-tiny-yolov9": ({"outline-boxed"}, 10, 60, 3),
@@ -106,9 +106,13 @@ def test_every_quirk(shared: Path, tmp_path: Path) -> None:
     left = {p.code for p in mended.left}
     assert left.isdisjoint(p.code for p in mended.done)
     assert left == {"class-few", "class-imbalance", "image-alike"}
-    assert {p.code for p in dataset.problems} == left | {p.code for p in mended.done}
+    done = {p.code for p in mended.done}
+    assert {p.code for p in dataset.problems} | {"image-boxless"} == left | done
+    # Four lost their only box: outside, without area, no number, without a class.
+    boxless = {p.file.rpartition("/")[2][:3] for p in mended.done if p.code == "image-boxless"}
+    assert boxless == {"q08", "q09", "q29", "q31"}
     copy = Dataset.load(tmp_path / "copy")
-    assert (len(copy), "Raccoon" in copy.classes) == (len(dataset), False)
+    assert (len(copy), "Raccoon" in copy.classes) == (len(dataset) - 4, False)
     assert copy.box_counts["raccoon"] == sum(
         dataset.box_counts[name] for name in ("raccoon", "Raccoon")
     )
@@ -174,13 +178,28 @@ def test_spellings_are_merged_into_the_commonest(make_voc: Make, voc_object: Mak
     (root / "classes.txt").write_text("unused\ntraffic light\nA\nTraffic_Light\nDog\na\ndog\n")
     dataset = Dataset.load(root)
     mended, done = put_right(dataset)
-    assert mended.box_counts == {"A": 1, "Traffic_Light": 3, "a": 1, "dog": 3}
+    # The class without a box stays: were it dropped, the numbers of the others would change.
+    assert mended.box_counts == {"unused": 0, "A": 1, "Traffic_Light": 3, "a": 1, "dog": 3}
     assert [(p.code, p.message) for p in done] == [
         ("class-spelling", "'traffic light' written as 'Traffic_Light'"),
         ("class-case", "'Dog' written as 'dog'"),
-        ("class-unused", "class 'unused', which no box has, dropped"),
     ]
     assert mended.records[0].boxes_xyxy.tolist() == dataset.records[0].boxes_xyxy.tolist()
+
+
+def test_an_image_whose_boxes_were_all_left_out_is_not_said_to_be_empty(
+    make_voc: Make, voc_object: Make
+) -> None:
+    some, none = voc_object("x", 1, 1, 9, 9), voc_object("x", 5, 5, 5, 9)
+    root = make_voc({"some.jpg": some + none, "none.jpg": none, "nan.jpg": "", "bare.jpg": ""})
+    xml = root / "Annotations/nan.xml"  # a fault that the reader reports, by its file
+    xml.write_text(xml.read_text().replace("</ann", "<object><name>x</name></object></ann"))
+    mended, done = put_right(Dataset.load(root))
+    assert mended.names == ("JPEGImages/bare.jpg", "JPEGImages/some.jpg")
+    assert [(p.code, p.file) for p in done] == [
+        ("image-boxless", "JPEGImages/nan.jpg"),
+        ("image-boxless", "JPEGImages/none.jpg"),
+    ]
 
 
 def test_a_box_in_two_spellings_is_kept_once(make_voc: Make, voc_object: Make) -> None:

@@ -12,7 +12,7 @@ from sightline.cli.progress import progress_bar
 from sightline.data.dataset import Dataset
 from sightline.data.formats import WRITERS
 from sightline.data.staging import require_free
-from sightline.errors import UsageError
+from sightline.errors import DatasetEmpty, UsageError
 
 if TYPE_CHECKING:
     from sightline.data.mend import Mended
@@ -152,6 +152,7 @@ def _convert(args: argparse.Namespace) -> int:
 
     _require_apart(args.source, args.destination)
     dataset = _load(args.source)
+    _require_images(dataset)
     with progress_bar("writing") as progress:
         lost = dataset.save(args.destination, args.to, progress)
     print_converted(dataset, lost, args.source, args.destination, args.to)
@@ -162,7 +163,7 @@ def _split(args: argparse.Namespace) -> int:
     from sightline.cli.data_report import print_split
 
     _require_apart(args.source, args.destination)
-    dataset = _load(args.source).split(args.val, args.test, args.seed)
+    dataset = _load(args.source, True).split(args.val, args.test, args.seed)
     format = dataset.format if dataset.format in WRITERS else "voc"
     with progress_bar("writing") as progress:
         dataset.save(args.destination, format, progress)
@@ -184,3 +185,11 @@ def _require_apart(source: str, destination: str) -> None:
     if new.is_relative_to(old):
         raise UsageError(f"{destination} is {source} or lies in it; name a folder outside")
     require_free(Path(destination))
+
+
+def _require_images(dataset: Dataset) -> None:
+    if not dataset.records:
+        raise DatasetEmpty(
+            f"{dataset.path} has no usable image: nothing to write "
+            f"(`sightline data inspect {dataset.path}` says why)"
+        )

@@ -156,8 +156,9 @@ def _print_groups(
                 line = "" if problem.line is None else f":{problem.line}"
                 where = "" if problem.file == "." else f"{problem.file}{line}  "
                 console.print(Text(f"  {_printable(where + problem.message)}"))
-            if len(alike) > most > 1:
-                console.print(f"  and {len(alike) - most} more; --json lists them all")
+            if len(alike) > most:
+                tip = "; --json lists them all" if has_hints else ""
+                console.print(f"  and {len(alike) - most} more{tip}")
 
 
 def _console() -> Console:

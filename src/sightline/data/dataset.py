@@ -142,15 +142,23 @@ class Dataset:
         groups = find_identical([record.image for record in self.records])
         return tuple(tuple(group) for group in groups)
 
-    @cached_property
-    def likeness(self) -> Likeness:
-        """Which records show the same or nearly so. Images not decoded before are decoded for it.
+    def decode(self, progress: Progress | None = None) -> None:
+        """Decode the images not decoded so far: 1-4 ms a photo and core.
 
-        That takes 1-4 ms an image and core, the comparison of 100,000 images some ten seconds.
+        `progress` is called with images done and images to do.
         """
         missing = [record.image for record in self.records if record.image not in self.thumbnails]
-        for path, look in zip(missing, examine_images(missing, decode=True), strict=True):
+        looks = examine_images(missing, decode=True, progress=progress)
+        for path, look in zip(missing, looks, strict=True):
             self.thumbnails[path] = look.thumbnail or b"" if isinstance(look, Look) else b""
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """Which records show the same or nearly so; some ten seconds for 100,000.
+
+        Images not decoded so far are decoded first.
+        """
+        self.decode()
         return self._compare()
 
     @property

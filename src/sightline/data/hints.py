@@ -80,6 +80,7 @@ HINTS: Mapping[str, str] = {
     "orientation-odd": "nothing needs doing if the picture stands upright",
     "orientation-unsure": "look at the picture; if its boxes are off, label it again",
     "record-damaged": "fetch or copy the file again, or write the records again",
+    "shard-missing": "put the file beside the others, or write the records again",
     "shape-left-out": "draw boxes or polygons around these, if they are objects to be found",
     "size-differs": "check that the annotation belongs to this image, and to this size of it",
     "split-missing": "put the folder or list into the data set, or correct the path",

@@ -2,12 +2,13 @@
 
 Much is mended by reading already (boxes cut, put in order or left out, broken images left out):
 writing that out makes it last. Added here: each image once, in one split; each class spelt one
-way; no class without a box. The source is not touched.
+way; no image whose boxes were all left out, since it would say that nothing is on it. Classes
+without a box stay: the numbers of the others would change. The source is not touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from sightline.data.dataset import Dataset
 from sightline.data.examine import Progress
 from sightline.data.formats import WRITERS
 from sightline.data.formats.contents import order_splits
+from sightline.data.formats.listing import stem_of
 from sightline.data.records import Problem, Record
 from sightline.errors import DatasetEmpty
 
 # What is only remarked upon: nothing is done about it, so that it is never counted as done.
 _REMARKS = frozenset(
     (
-        "box-tiny", "class-few", "class-imbalance", "class-similar", "image-alike", "image-grey",
+        "box-tiny", "class-few", "class-imbalance", "class-similar", "class-unused", "image-alike",
+        "image-grey",
         "image-leaks-nearly", "images-not-decoded", "no-boxes", "orientation-odd",
         "orientation-unsure", "split-none",
     )
@@ -32,8 +35,15 @@ _REMARKS = frozenset(
 # What the steps below do, and so tell themselves.
 _OWN = frozenset(
     (
-        "class-case", "class-spelling", "class-unused", "image-leaks", "image-repeated",
+        "class-case", "class-spelling", "image-boxless", "image-leaks", "image-repeated",
         "split-overlap",
+    )
+)  # fmt: skip
+# By these an image may have lost a box.
+_BOX_LOST = frozenset(
+    (
+        "box-empty", "box-missing", "box-not-finite", "box-outside", "category-unknown",
+        "class-empty", "entry-damaged", "label-damaged", "row-damaged", "shape-left-out",
     )
 )  # fmt: skip
 
@@ -85,12 +95,43 @@ def changed_on_reading(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def put_right(dataset: Dataset) -> tuple[Dataset, list[Problem]]:
-    """The data set with each image once, in one split, its classes merged; and what was done."""
+    """The data set with each image once, in one split, classes merged; and what was done."""
     done: list[Problem] = []
-    for step in (_merge_spellings, _place_once, _drop_unused):
+    for step in (_leave_out_boxless, _merge_spellings, _place_once):
         dataset, did = step(dataset)
         done += did
     return dataset, done
+
+
+def _leave_out_boxless(dataset: Dataset) -> tuple[Dataset, list[Problem]]:
+    """Without images that have no box since theirs could not be used."""
+    lossy = [problem for problem in dataset.problems if problem.code in _BOX_LOST]
+    images = {image for problem in lossy for image in problem.images}
+    stems = {stem_of(problem.file) for problem in lossy}  # of a file an image
+    boxless = {
+        index
+        for index, record in enumerate(dataset.records)
+        if not len(record.label_ids) and (record.name in images or stem_of(record.name) in stems)
+    }
+    message = "left out: its boxes could not be used, which does not mean that nothing is on it"
+    done = [
+        Problem("warning", "image-boxless", dataset.names[index], None, message)
+        for index in sorted(boxless)
+    ]
+    return (_without(dataset, boxless) if boxless else dataset), done
+
+
+def _without(dataset: Dataset, gone: Collection[int]) -> Dataset:
+    """The other records; splits that are left empty go, too."""
+    stay = [index for index in range(len(dataset)) if index not in gone]
+    new = {index: position for position, index in enumerate(stay)}
+    splits = {
+        split: tuple(new[index] for index in members if index in new)
+        for split, members in dataset.splits.items()
+    }
+    splits = {split: members for split, members in splits.items() if members}
+    records = tuple(dataset.records[index] for index in stay)
+    return replace(dataset, records=records, splits=splits)
 
 
 def _merge_spellings(dataset: Dataset) -> tuple[Dataset, list[Problem]]:
@@ -175,15 +216,11 @@ def _place_once(dataset: Dataset) -> tuple[Dataset, list[Problem]]:
             done.append(Problem("error", "split-overlap", dataset.names[index], None, message))
     if not done:
         return dataset, []
-    stay = [index for index in range(len(dataset)) if index not in kept_for]
-    new = {index: position for position, index in enumerate(stay)}
     splits = {
-        split: tuple(new[index] for index in stay if home.get(index) == split)
+        split: tuple(index for index in range(len(dataset)) if home.get(index) == split)
         for split in dataset.splits
     }
-    records = tuple(dataset.records[index] for index in stay)
-    splits = {split: members for split, members in splits.items() if members}
-    return replace(dataset, records=records, splits=splits), done
+    return _without(replace(dataset, splits=splits), kept_for), done
 
 
 def _choose_splits(claims: Mapping[int, set[str]]) -> dict[int, str]:
@@ -219,24 +256,6 @@ def _tell_dropped(
         message = f"{message}, in {home[kept]} of {_listed(splits)}"
         return Problem("error", "image-leaks", pair[0], None, message, pair)
     return Problem("warning", "image-repeated", pair[0], None, message, pair)
-
-
-def _drop_unused(dataset: Dataset) -> tuple[Dataset, list[Problem]]:
-    """Without classes that no box has; as it is where there is no box at all."""
-    used = [name for name, count in dataset.box_counts.items() if count]
-    dropped = [name for name in dataset.classes if name not in set(used)]
-    if not used or not dropped:
-        return dataset, []
-    ids = {name: index for index, name in enumerate(used)}
-    table = np.array([ids.get(name, -1) for name in dataset.classes], np.int64)
-    records = tuple(
-        replace(record, label_ids=table[record.label_ids]) for record in dataset.records
-    )
-    done = [
-        Problem("warning", "class-unused", ".", None, f"class {name!r}, which no box has, dropped")
-        for name in dropped
-    ]
-    return replace(dataset, classes=tuple(used), records=records), done
 
 
 def _listed(names: Iterable[str]) -> str:
