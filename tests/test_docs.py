@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.main import COMMANDS, main
+from sightline.data.hints import HINTS
 from sightline.server.config import ServeConfig
 from sightline.server.errors import STATUS_OF_CODE
 from sightline.train.config import TrainConfig
@@ -53,6 +54,11 @@ def test_every_error_of_the_server_stands_in_its_document() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", text, re.MULTILINE)
     assert {code: int(status) for code, status in rows} == STATUS_OF_CODE
     assert len(rows) == len(STATUS_OF_CODE)
+
+
+def test_every_problem_of_data_sets_stands_in_its_document() -> None:
+    text = (REPO / "docs" / "problems.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", text, re.MULTILINE)) == HINTS
 
 
 def test_links_between_documents_lead_somewhere() -> None:
