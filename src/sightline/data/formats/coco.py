@@ -242,7 +242,7 @@ def _find_image(reading: Reading, found: _File, name: str, line: int | None) -> 
     if ".." in name.replace("\\", "/").split("/"):
         message = f"file_name {name!r} points outside the data set"
         reading.report("warning", "filename-outside", found.file, line, message)
-    image = reading.listing.find_image(name, found.file)
+    image = reading.find_image(name, found.file, line)
     if image is None:
         message = f"its image is not there: {name!r}"
         reading.report("warning", "image-missing", found.file, line, message)

@@ -11,22 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from sightline.data.formats.image_names import split_named_in as split_named_in
 from sightline.data.formats.jsonfile import JsonDamaged, JsonText, read_json
 from sightline.data.formats.listing import Listing
 from sightline.data.records import Problem, Severity
 
 _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 CLASSES_FILE = "classes.txt"
-_SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +75,29 @@ class Reading:
 
     listing: Listing
     problems: list[Problem] = field(default_factory=list)
+    _doubted: set[tuple[str, str]] = field(default_factory=set)  # files and names in them
 
     def report(
         self, severity: Severity, code: str, file: str, line: int | None, message: str
     ) -> None:
         self.problems.append(Problem(severity, code, file, line, message))
+
+    def find_image(self, name: str, file: str, line: int | None) -> str | None:
+        """The listed image that `name`, written in `file`, means; None: there is none."""
+        return self._choose(self.listing.find_images(name, file), name, file, line)
+
+    def find_stem(self, stem: str, file: str, line: int | None) -> str | None:
+        """The listed image with that name but for its ending; None: there is none."""
+        return self._choose(self.listing.find_stems(stem, file), stem, file, line)
+
+    def _choose(self, found: list[str], said: str, file: str, line: int | None) -> str | None:
+        """The first, and a problem where nothing tells it from others."""
+        if len(found) > 1 and (file, said) not in self._doubted:
+            self._doubted.add((file, said))
+            others = f"{len(found) - 1} others" if len(found) > 2 else found[1]
+            message = f"{said!r} may be {found[0]}, which is taken, or {others}"
+            self.report("warning", "image-ambiguous", file, line, message)
+        return found[0] if found else None
 
     def read_lines(self, file: str) -> list[str]:
         """The lines of a listed text file; none, and a problem, where it cannot be read."""
@@ -151,14 +160,6 @@ def tidy_name(text: str) -> str:
     show, become U+FFFD.
     """
     return _UNSHOWABLE.sub("\ufffd", " ".join(text.split()))
-
-
-def split_named_in(text: str) -> str | None:
-    """The split that a file or folder name speaks of: instances_train2017 gives "train"."""
-    for word in re.findall(r"[a-z]+", text.lower()):
-        if word in _SPLIT_WORDS:
-            return _SPLIT_WORDS[word]
-    return None
 
 
 def order_splits(names: Iterable[str]) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def _read_entry(reading: Reading, file: str, text: JsonText, entry: Raw) -> RawI
     if ".." in name.replace("\\", "/").split("/"):
         message = f"image {name!r} points outside the data set"
         reading.report("warning", "filename-outside", file, line, message)
-    image = reading.listing.find_image(name, file)
+    image = reading.find_image(name, file, line)
     if image is None:
         message = f"its image is not there: {name!r}"
         reading.report("warning", "image-missing", file, line, message)

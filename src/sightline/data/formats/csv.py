@@ -261,7 +261,7 @@ class _Names:
             return None
         if ".." in name.replace("\\", "/").split("/"):
             self._outside.append((line, f"file name {name!r} points outside the data set"))
-        image = find_named_image(self._reading.listing, name, self._file)
+        image = find_named_image(self._reading, name, self._file, line)
         if image is None:
             self._absent.append((line, f"its image is not there: {name!r}"))
         elif image in self._owners:

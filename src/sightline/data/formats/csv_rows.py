@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from sightline.data.formats.contents import RawBox, RawImage, Reading, order_splits, split_named_in
-from sightline.data.formats.listing import Listing
 from sightline.data.records import Severity
 
 _SEPARATORS = ",;\t"
@@ -113,12 +112,12 @@ def read_number(text: str) -> float:
         return math.nan
 
 
-def find_named_image(listing: Listing, name: str, file: str) -> str | None:
+def find_named_image(reading: Reading, name: str, file: str, line: int) -> str | None:
     """The listed image that `name`, written in `file`, means, with its ending or without."""
     for spelling in spellings(name):
         for said in dict.fromkeys((spelling, spelling.strip())):
-            stem = said.replace("\\", "/").rpartition("/")[2]
-            found = listing.find_image(said, file) or listing.find_stem(stem, file)
+            stem = said.replace("\\", "/")
+            found = reading.find_image(said, file, line) or reading.find_stem(stem, file, line)
             if found is not None:
                 return found
     return None

@@ -29,6 +29,7 @@ from sightline.data.formats.contents import (
     split_named_in,
     tidy_name,
 )
+from sightline.data.formats.image_names import without_ending
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
 from sightline.data.formats.shapes import Point, Tally, turned_corners
 from sightline.data.formats.xmltree import XmlDamaged, read_events
@@ -279,8 +280,8 @@ def _find_image(reading: Reading, task: _Task, homes: set[str], name: str) -> st
     Every video has a frame_000000: where one comes without images, it shall not take another's.
     """
     name = name.replace("\\", "/")
-    found = reading.listing.find_image(name, task.file)
-    image = found or reading.listing.find_stem(stem_of(name), task.file)
+    image = reading.find_image(name, task.file, None)
+    image = image or reading.find_stem(without_ending(name), task.file, None)
     folder = folder_of(image or "")
     while folder and folder not in homes:
         folder = folder_of(folder)

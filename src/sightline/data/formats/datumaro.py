@@ -126,7 +126,7 @@ def _read_items(
         media = [fields for fields in media if isinstance(fields, dict)]
         paths = [path for fields in media if isinstance(path := fields.get("path"), str) and path]
         name = value_of(item.get("id", _NULL))
-        image = _find_image(reading.listing, found.file, paths, name)
+        image = _find_image(reading, found.file, line, paths, name)
         if image is None:
             message = f"its image is not there: {shown(next(iter(paths), name))}"
             reading.report("warning", "image-missing", found.file, line, message)
@@ -147,12 +147,14 @@ def _size(value: Any) -> tuple[float, float] | None:
     return size_of(value[1], value[0]) if isinstance(value, list) and len(value) == 2 else None
 
 
-def _find_image(listing: Listing, file: str, paths: list[str], name: Any) -> str | None:
+def _find_image(
+    reading: Reading, file: str, line: int | None, paths: list[str], name: Any
+) -> str | None:
     stems = [str(name)] if isinstance(name, str | int) else []
     endings = [stem + ending for stem in stems for ending in ("", *sorted(IMAGE_SUFFIXES))]
     for path in (*paths, *endings):
         # images/SPLIT is where Datumaro keeps them, and the path may not say so.
-        found = listing.find_image(f"{stem_of(file)}/{path}", file)
+        found = reading.find_image(f"{stem_of(file)}/{path}", file, line)
         if found is not None:
             return found
     return None

@@ -220,11 +220,11 @@ def _paths(address: str) -> list[str]:
     return paths
 
 
-def _find_image(listing: Listing, task: _Task) -> str | None:
+def _find_image(reading: Reading, task: _Task) -> str | None:
     for path in (path for name in task.names for path in _paths(name)):
-        found = listing.find_image(path, task.file)
+        found = reading.find_image(path, task.file, task.line)
         if found is None and "." not in name_of(path):
-            found = listing.find_stem(name_of(path), task.file)
+            found = reading.find_stem(path, task.file, task.line)
         if found is not None:
             return found
     return None
@@ -241,7 +241,7 @@ def _add_image(reading: Reading, task: _Task, images: dict[str, RawImage], tally
         why = "skipped by whoever should label it" if task.is_cancelled else "labelled by nobody"
         report("annotation-missing", f"{said}: {why}; left out")
         return
-    image = _find_image(reading.listing, task)
+    image = _find_image(reading, task)
     if image is None:
         report("image-missing", f"its image is not there: {said}" if task.names else said)
         return

@@ -165,8 +165,10 @@ def _pair(reading: Reading, annotations: list[_Annotation]) -> dict[str, _Annota
     """Image -> its annotation. Where two annotations name one image, its namesake has it."""
     images: dict[str, _Annotation] = {}
     for a in sorted(annotations, key=lambda a: not _is_namesake(a)):
-        named = reading.listing.find_image(a.image_path, a.file) if a.image_path else None
-        own = reading.listing.find_stem(stem_of(a.file), a.file)
+        named = reading.find_image(a.image_path, a.file, a.line) if a.image_path else None
+        own = named
+        if named is None or named in images:
+            own = reading.find_stem(stem_of(a.file), a.file, a.line)
         free = next((i for i in (named, own) if i is not None and i not in images), None)
         if free is not None:
             images[free] = a

@@ -7,13 +7,20 @@ reader open anything outside the data set.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from sightline.data.formats.image_names import (
+    IMAGE_FOLDERS,
+    ImageNames,
+    without_ending,
+)
+from sightline.data.formats.image_names import folder_of as folder_of
+from sightline.data.formats.image_names import name_of as name_of
+from sightline.data.formats.image_names import stem_of as stem_of
 from sightline.data.formats.jsonfile import JsonFile, sniff_json
-from sightline.data.images import IMAGE_SUFFIXES
+from sightline.data.images import FOREIGN_SUFFIXES, IMAGE_SUFFIXES
 from sightline.data.records import Problem
 from sightline.data.staging import INCOMPLETE
 from sightline.data.unpack import is_zip, unpack_zip
@@ -24,7 +31,6 @@ _ANNOTATION_FOLDERS = {"annotations", "annotation", "annots", "labels", "xml", "
 _ANNOTATION_SUFFIXES = {".json", ".xml", ".csv", ".yaml", ".yml", ".data", ".txt"}
 # What the files on the left speak of stands in those on the right, around them.
 _CONFIG_SUFFIXES, _TEXT_SUFFIXES = (".yaml", ".yml", ".data"), (".txt", ".names")
-_IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img", "photos")
 
 
 @dataclass(frozen=True)
@@ -57,61 +63,45 @@ class Listing:
         """What each .json file is, and a problem for each that is damaged; read once for all."""
         return sniff_json((file, self.path(file)) for file in self.with_suffix(".json"))
 
-    def find_image(self, name: str, annotation: str) -> str | None:
-        """The listed image that `name`, written in the file `annotation`, means; None: none.
+    def find_images(self, name: str, annotation: str) -> list[str]:
+        """The listed images that `name`, written in the file `annotation`, means equally well.
 
-        Folders in `name`, absolute ones and foreign ones included, only help to choose between
-        images of the same name, as do the folders of the annotation file.
+        Mostly one or none. Folders in `name`, absolute ones and foreign ones included, only help
+        to choose between images of the same name, as does where the annotation file lies. A
+        backslash is a part of the name if there is such a name, else it ends a folder.
         """
-        *folders, wanted = name.replace("\\", "/").split("/")
-        found = self._by_name.get(wanted) or self._by_lower_name.get(wanted.lower())
-        return self._nearest(found, {*folders}, annotation) if found else None
+        spellings = dict.fromkeys((name, name.replace("\\", "/")))
+        for said in spellings:
+            if found := self._names.find(said, annotation):
+                return found
+        for said in spellings:
+            if found := self._lower_names.find(said.lower(), annotation):
+                return found
+        return []
+
+    def find_stems(self, stem: str, annotation: str) -> list[str]:
+        """The listed images with that name but for its ending, equally near; often one or none."""
+        return self._stems.find(stem, annotation)
+
+    def find_image(self, name: str, annotation: str) -> str | None:
+        """The first of `find_images`; None where there is none."""
+        return next(iter(self.find_images(name, annotation)), None)
 
     def find_stem(self, stem: str, annotation: str) -> str | None:
-        """The listed image with that name but for its ending; None where there is none."""
-        found = self._by_stem.get(stem)
-        return self._nearest(found, set(), annotation) if found else None
-
-    def _nearest(self, found: list[str], said: set[str], annotation: str) -> str:
-        if len(found) == 1:
-            return found[0]
-        own = annotation.split("/")[:-1]
-        wanted = said.union(own)
-
-        def closeness(image: str) -> tuple[bool, int]:
-            folders = image.split("/")[:-1]
-            return folders == own, len(wanted.intersection(folders))
-
-        return max(found, key=closeness)
+        """The first of `find_stems`; None where there is none."""
+        return next(iter(self.find_stems(stem, annotation)), None)
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        return _group(self.images, name_of)
+    def _names(self) -> ImageNames:
+        return ImageNames(self.images)
 
     @cached_property
-    def _by_lower_name(self) -> dict[str, list[str]]:
-        return _group(self.images, lambda image: name_of(image).lower())
+    def _lower_names(self) -> ImageNames:
+        return ImageNames(self.images, str.lower)
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        return _group(self.images, stem_of)
-
-
-def folder_of(file: str) -> str:
-    """The folders before the name, "" where there are none."""
-    return file.rpartition("/")[0]
-
-
-def name_of(file: str) -> str:
-    """The name without its folders."""
-    return file.rpartition("/")[2]
-
-
-def stem_of(file: str) -> str:
-    """The name without its folders and its ending."""
-    name = name_of(file)
-    dot = name.rfind(".")
-    return name[:dot] if dot > 0 else name
+    def _stems(self) -> ImageNames:
+        return ImageNames(self.images, without_ending)
 
 
 def list_files(path: Path) -> Listing:
@@ -131,13 +121,13 @@ def list_files(path: Path) -> Listing:
         return Listing(base, (given.name,), ())  # no need to walk all that lies around it
     files = _walk(base)
     chosen = files if given.is_dir() else [given.name]
-    images = [file for file in files if _is_image(file)]
+    images = _images_among(files)
     # Beside a file in such a folder may lie masks, which are not its images.
     if base.name.lower() in _ANNOTATION_FOLDERS and (not images or not given.is_dir()):
         chosen = [f"{base.name}/{file}" for file in chosen]
         base = base.parent
         files = _walk(base)
-        images = [file for file in files if _is_image(file)]
+        images = _images_among(files)
         # Lists of images and of classes, but no annotations of another kind.
         around = _CONFIG_SUFFIXES + _TEXT_SUFFIXES
         chosen += [f for f in files if f.endswith(around) and not _is_in_annotations(f)]
@@ -152,8 +142,21 @@ def _is_in_annotations(file: str) -> bool:
     return not _ANNOTATION_FOLDERS.isdisjoint(folder_of(file).lower().split("/"))
 
 
+def _images_among(files: list[str]) -> list[str]:
+    """Those called as images are; of photos that cannot be read, those without a readable copy."""
+    images = [file for file in files if _is_image(file)]
+    if not any(_is_foreign(file) for file in images):
+        return images
+    readable = {stem_of(file) for file in images if not _is_foreign(file)}
+    return [file for file in images if not _is_foreign(file) or stem_of(file) not in readable]
+
+
 def _is_image(file: str) -> bool:
-    return os.path.splitext(file)[1].lower() in IMAGE_SUFFIXES
+    return os.path.splitext(file)[1].lower() in IMAGE_SUFFIXES or _is_foreign(file)
+
+
+def _is_foreign(file: str) -> bool:
+    return os.path.splitext(file)[1].lower() in FOREIGN_SUFFIXES
 
 
 def _walk(root: Path) -> list[str]:
@@ -186,17 +189,10 @@ def _walk(root: Path) -> list[str]:
 
 def _images_above(base: Path) -> list[str]:
     for up in ("..", "../.."):
-        for folder in _IMAGE_FOLDERS:
+        for folder in IMAGE_FOLDERS:
             there = base / up / folder
             if there.is_dir():
                 found = [f"{up}/{folder}/{n}" for n in sorted(os.listdir(there)) if _is_image(n)]
                 if found:
                     return found
     return []
-
-
-def _group(images: tuple[str, ...], key: Callable[[str], str]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for image in images:
-        groups.setdefault(key(image), []).append(image)
-    return groups

@@ -103,7 +103,7 @@ def _read_file(reading: Reading, table: CsvFile, names: Mapping[str, str]) -> li
             continue
         name = row[found.own]
         if name != last:  # a file has the rows of an image one after the other
-            last, boxes = name, found.boxes_of(reading.listing, name, line)
+            last, boxes = name, found.boxes_of(reading, name, line)
         if boxes is not None:
             box, has_comma = found.box(row, line)
             if has_comma:
@@ -142,13 +142,13 @@ class _Found:
         self._group, self._truncated = places.get("IsGroupOf"), places.get("IsTruncated")
         self._labels = dict(names)
 
-    def boxes_of(self, listing: Listing, name: str, line: int) -> list[RawBox] | None:
+    def boxes_of(self, reading: Reading, name: str, line: int) -> list[RawBox] | None:
         """Where boxes of the image that `name` means go; None where it is not here."""
         # Most names in a file of all images are plain ids that are not here: the quick way.
         if name.isalnum():
-            image = listing.find_stem(name, self._file)
+            image = reading.find_stem(name, self._file, line)
         else:
-            image = find_named_image(listing, name, self._file)
+            image = find_named_image(reading, name, self._file, line)
         return self.images.setdefault(image, (line, []))[1] if image else None
 
     def box(self, row: list[str], line: int) -> tuple[RawBox, bool]:

@@ -39,6 +39,7 @@ from sightline.data.formats.contents import (
     split_named_in,
     tidy_name,
 )
+from sightline.data.formats.image_names import without_ending
 from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
 from sightline.data.formats.lost import find_lost_marks
 from sightline.data.formats.xmltree import XmlDamaged, line_of, read_xml, text_of
@@ -178,7 +179,9 @@ def _pair(reading: Reading, annotations: list[_Annotation]) -> dict[str, _Annota
             later.append(annotation)
     for annotation in later:
         named = _named_image(reading, annotation)
-        own = reading.listing.find_stem(stem_of(annotation.file), annotation.file)
+        own = named
+        if named is None or named in images:
+            own = reading.find_stem(stem_of(annotation.file), annotation.file, None)
         free = next((i for i in (named, own) if i is not None and i not in images), None)
         if free is None:
             _report_unpaired(reading, annotation, named or own)
@@ -192,9 +195,10 @@ def _named_image(reading: Reading, annotation: _Annotation) -> str | None:
     name = annotation.filename
     if not name:
         return None
-    found = reading.listing.find_image(name, annotation.file)
-    stem = stem_of(name.replace("\\", "/"))
-    return found or reading.listing.find_stem(stem, annotation.file)
+    line = annotation.filename_line
+    found = reading.find_image(name, annotation.file, line)
+    stem = without_ending(name.replace("\\", "/"))
+    return found or reading.find_stem(stem, annotation.file, line)
 
 
 def _report_unpaired(reading: Reading, annotation: _Annotation, taken: str | None) -> None:
@@ -210,7 +214,7 @@ def _report_other_name(reading: Reading, annotation: _Annotation, image: str) ->
     written = annotation.filename.replace("\\", "/")
     if ".." in written.split("/"):
         code, why = "filename-outside", "points outside the data set"
-    elif name_of(written) != name_of(image):
+    elif name_of(image) not in (name_of(written), annotation.filename):
         code, why = "filename-differs", "is not there"
     else:
         return
