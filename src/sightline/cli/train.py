@@ -41,6 +41,9 @@ def run(args: argparse.Namespace) -> int:
     values = config_values(args, TrainConfig)
     with progress_bar("reading images") as progress:
         dataset = Dataset.load(args.data, progress=progress)
+    if not {"train", "val"} <= dataset.splits.keys():
+        with progress_bar("comparing images, to split them") as progress:
+            dataset.decode(progress)
     if dataset.problems:
         print(
             f"{len(dataset)} images, {len(dataset.problems)} problems: "

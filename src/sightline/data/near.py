@@ -129,8 +129,12 @@ def _show_the_same(first: Floats, second: Floats) -> NDArray[np.bool_]:
 
 
 def _fit_each_other(first: Floats, second: Floats) -> NDArray[np.bool_]:
+    """(P,) whether each, moved a little, agrees with the other."""
     first, second = _normalise(first), _normalise(second)
-    return _agree(_fit(first, second), second) & _agree(_fit(second, first), first)
+    agree = _agree(_fit(first, second), second)
+    left = np.flatnonzero(agree)
+    agree[left] = _agree(_fit(second[left], first[left]), first[left])
+    return agree
 
 
 def _without_slope(levels: Floats) -> Floats:
