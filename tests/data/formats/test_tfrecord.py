@@ -205,7 +205,7 @@ def test_a_file_given_itself_may_be_called_anything(tmp_path: Path) -> None:
     path = write(tmp_path / "cats.data.bin", image())
     assert by_name(load(path)) == {"a.jpg": [("cat", 10, 15, 20, 30)]}
     (tmp_path / "more.bin").touch()
-    with pytest.raises(DatasetUnrecognised, match=r"TFRecord: no \.record or \.tfrecord file"):
+    with pytest.raises(DatasetUnrecognised, match="only other files"):
         load(tmp_path)
 
 
@@ -219,6 +219,17 @@ def test_shards_are_one_data_set_and_names_are_told_apart(tmp_path: Path) -> Non
     assert dataset.names == names
     assert dataset.splits == {"train": tuple(range(6))}
     assert {r.image.read_bytes() for r in dataset} == {photo(s) for s in (0, 1, 2, 9, 10, 11)}
+
+
+def test_a_shard_that_is_not_there_is_told(tmp_path: Path) -> None:
+    for shard in (1, 2):
+        write(tmp_path / f"train.record-0000{shard}-of-00005", image("a.jpg", photo(shard)))
+    write(tmp_path / "val-00000-of-00001", image("b.jpg", photo(9)))
+    dataset = load(tmp_path)
+    message = "this shard of 5 is not there, nor are 2 more: its images are missing"
+    assert told(dataset) == [("shard-missing", "train.record-00000-of-00005", message)]
+    # Who names one shard means it.
+    assert told(load(tmp_path / "train.record-00001-of-00005")) == []
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _LABEL_MAP = "labelmap.pbtxt"
 _SHARD_BYTES = 256 * 2**20
 _NAME = re.compile(r"\.(?:record|tfrecord)s?(?:-\d+-of-\d+)?$|-\d{5}-of-\d{5}$", re.IGNORECASE)
+_SHARD = re.compile(r"(.*?)-(\d{5})-of-(\d{5})")
 # Names are kept so far: file systems take 255 bytes, of which copies of a name need some.
 _LONGEST_NAME = 180
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -91,6 +92,8 @@ def read_tfrecord(listing: Listing) -> Contents | str:
     reader = _Reader(Reading(listing))
     for file in files:
         reader.read(file)
+    if len(listing.annotations) > 1:  # else one shard was given itself
+        _report_missing_shards(reader.reading, files)
     problems = reader.reading.problems
     if not reader.is_known:
         why = f"{problems[0].file}: {problems[0].message}" if problems else "not one record"
@@ -120,6 +123,21 @@ def _record_files(listing: Listing) -> list[str]:
         except OSError:
             return []
     return files
+
+
+def _report_missing_shards(reading: Reading, files: Sequence[str]) -> None:
+    """One error for each series of shards, as NAME-00000-of-00003, that lacks some."""
+    series: dict[tuple[str, str], set[int]] = {}
+    for file in files:
+        if shard := _SHARD.fullmatch(file):
+            series.setdefault((shard[1], shard[3]), set()).add(int(shard[2]))
+    for (name, count), there in series.items():
+        lacking = [number for number in range(int(count)) if number not in there]
+        if lacking:
+            file = f"{name}-{lacking[0]:05d}-of-{count}"
+            more = f", nor are {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            message = f"this shard of {int(count)} is not there{more}: its images are missing"
+            reading.report("error", "shard-missing", file, None, message)
 
 
 def _split_of(file: str) -> str | None:
