@@ -251,6 +251,13 @@ class TestLayouts:
             Dataset.load(root)
         assert Dataset.load(root / "a").classes == ("x",)
 
+    def test_utf_16_as_windows_writes_it(self, make_set: Make) -> None:
+        root = make_set({"images/a.jpg": None, "labels/a.txt": "", "data.yaml": ""})
+        (root / "labels/a.txt").write_bytes(ROW.encode("utf-16"))
+        assert Dataset.load(root).box_counts == {"0": 1}
+        (root / "data.yaml").write_bytes("names: [cat]".encode("utf-16"))
+        assert Dataset.load(root).box_counts == {"cat": 1}
+
     def test_why_it_is_none(self, make_set: Make) -> None:
         root = make_set({"images/a.jpg": None, "labels/a.txt": "0 10 10 20 20\n"})
         with pytest.raises(DatasetUnrecognised, match=r"labels/a\.txt: .* not in shares"):

@@ -80,6 +80,21 @@ class TestNames:
         assert (code, "data.yaml", line) in codes(dataset)
         assert len(dataset.records[0].label_ids) == 1
 
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ('path: "C:\\Users\\me"\nnames: [a, b]', 1),
+            ('names: [a, b]\npath: "C:\\x\\"', 2),
+            ("names:\n\t0: a\n\t1: b", 2),
+        ],
+    )
+    def test_what_people_write_on_windows(self, make_set: Make, text: str, line: int) -> None:
+        dataset = self.load(make_set, labels__a_txt=ROW, data_yaml=text)
+        assert dataset.classes == ("a", "b")
+        [problem] = [p for p in dataset.problems if p.code == "yaml-damaged"]
+        assert (problem.severity, problem.file, problem.line) == ("warning", "data.yaml", line)
+        assert "write / for \\, and blanks for tabs" in problem.message
+
     def test_a_gap_is_no_class(self, make_set: Make) -> None:
         text = ROW + ROW.replace("0 ", "1 ", 1) + ROW.replace("0 ", "2 ", 1)
         dataset = self.load(make_set, labels__a_txt=text, data_yaml="names: {0: a, 2: c}")

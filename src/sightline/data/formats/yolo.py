@@ -35,6 +35,7 @@ from sightline.data.formats.yolo_config import (
 from sightline.data.formats.yolo_labels import (
     MAX_LABEL_BYTES,
     ClassNames,
+    decode_text,
     find_fault,
     read_labels,
     read_text,
@@ -135,7 +136,7 @@ def _refuse(listing: Listing, files: Sequence[str], configs: Sequence[Config]) -
 def _read_start(listing: Listing, file: str) -> str:
     try:
         with open(f"{listing.root}/{file}", "rb") as stream:
-            return stream.read(_START_BYTES).decode("utf-8-sig", errors="replace")
+            return decode_text(stream.read(_START_BYTES))
     except OSError:
         return ""
 
@@ -243,7 +244,7 @@ def _join_classes(reading: Reading, names: Iterable[ClassNames]) -> tuple[str, .
             found.update(dict.fromkeys(own.by_number.values()))
         elif own.by_text:
             found.update(dict.fromkeys(sorted(own.by_text.values(), key=int)))
-            message = "no data.yaml, obj.names or classes.txt: classes are called by their numbers"
+            message = "no readable data.yaml, obj.names or classes.txt: classes are called by number"
             reading.report("warning", "classes-unnamed", ".", None, message)
     return tuple(found) or None
 

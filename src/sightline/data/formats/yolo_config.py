@@ -31,6 +31,8 @@ _SPLIT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_KEYS = {"names", "nc", "path", "kpt_shape"}
 _ABSENT = {"", "~", "null", "Null", "NULL"}
 _NUMBER = re.compile(r"[0-9]{1,6}")
+_DOUBLE_QUOTED = re.compile('"[^"\n]*"')
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _NAMES_FILES = (".names", "/_darknet.labels", f"/{CLASSES_FILE}")
 
 
@@ -80,17 +82,22 @@ def read_configs(reading: Reading) -> list[Config]:
 
 def _read_yaml(reading: Reading, file: str, text: str) -> Config | None:
     try:
-        top = yaml.compose(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        why = getattr(error, "problem", None) or "a character that YAML does not allow"
-        line = mark.line + 1 if mark else None
-        reading.report("error", "yaml-damaged", file, line, f"no readable YAML: {why}; not used")
-        return None
-    except (RecursionError, ValueError, OverflowError) as error:  # the latter two: "\\Uffffffff"
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        reading.report("error", "yaml-damaged", file, None, f"no readable YAML: {why}; not used")
-        return None
+        top = _compose(text)
+    except _YamlDamaged as error:
+        mended = _as_meant(text)
+        try:
+            if mended == text:
+                raise
+            top = _compose(mended)
+        except _YamlDamaged:
+            message = f"no readable YAML: {error}; not used"
+            reading.report("error", "yaml-damaged", file, error.line, message)
+            return None
+        message = (
+            f"no readable YAML: {error}; read with backslashes in double quotes as they stand and "
+            "tabs as blanks: write / for \\, and blanks for tabs"
+        )
+        reading.report("warning", "yaml-damaged", file, error.line, message)
     keys = {key.value: value for key, value in _pairs(top)}
     if not {"names", "train"} & keys.keys():
         return None
@@ -110,6 +117,34 @@ def _read_yaml(reading: Reading, file: str, text: str) -> Config | None:
     columns = keypoints[0] * keypoints[1] if len(keypoints) == 2 else 0
     base = next((node.value for node in _scalars(keys.get("path"))), "")
     return Config(file, names, splits, base, columns)
+
+
+class _YamlDamaged(Exception):
+    """Says why; `line` says where, if known."""
+
+    def __init__(self, why: str, line: int | None = None) -> None:
+        super().__init__(why)
+        self.line = line
+
+
+def _compose(text: str) -> Any:
+    """The document's node. Raises _YamlDamaged."""
+    try:
+        return yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        why = getattr(error, "problem", None) or "a character that YAML does not allow"
+        raise _YamlDamaged(why, mark.line + 1 if mark else None) from error
+    except RecursionError as error:
+        raise _YamlDamaged("nested too deeply") from error
+    except (ValueError, OverflowError) as error:  # "\\Uffffffff"
+        raise _YamlDamaged(str(error)) from error
+
+
+def _as_meant(text: str) -> str:
+    """The text with what people write on Windows, "C:\\Users" and tabs, written as YAML wants."""
+    text = _DOUBLE_QUOTED.sub(lambda found: found[0].replace("\\", "\\\\"), text)
+    return _INDENT.sub(lambda found: found[0].expandtabs(), text)
 
 
 def _is_own_split(key: str, value: Any) -> bool:

@@ -76,7 +76,11 @@ def read_text(reading: Reading, file: str, max_bytes: int) -> str | None:
         message = f"larger than {max_bytes / 2**20:g} MiB, which no such file is; left out"
         reading.report("error", "file-too-large", file, None, message)
         return None
-    # UTF-16 is what Windows PowerShell writes with >.
+    return decode_text(data)
+
+
+def decode_text(data: bytes) -> str:
+    """Text in UTF-8, or in UTF-16, which Windows PowerShell writes with >."""
     is_utf16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     return data.decode("utf-16" if is_utf16 else "utf-8-sig", errors="replace")
 
