@@ -6,6 +6,7 @@ Knows the names of the files and what each format's reader answered.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,17 +55,14 @@ def explain_refusal(path: Path, listing: Listing, answers: Sequence[str]) -> str
 
 def _reasons(listing: Listing, endings: Counter[str], answers: Sequence[str]) -> list[str]:
     """What readers said that had files to look at, and of what kinds others are not."""
-    told = [
-        answer
-        for answer in answers
-        if not answer.partition(": ")[2].startswith("no ") and not answer.startswith("COCO: ")
-    ]
-    sound = len(listing.json_files[0])
-    if sound:
-        # What most of these say of other .json files is the same; COCO's also tells detections.
-        (coco,) = (answer for answer in answers if answer.startswith("COCO: "))
-        none = f"none of {_count(sound, '.json file')} is {_JSON_FORMATS}"
-        told.append(coco if "detections" in coco else none)
+    told = [answer for answer in answers if not answer.partition(": ")[2].startswith("no ")]
+    sound, damaged = listing.json_files
+    if damaged:  # told of elsewhere
+        told = [answer for answer in told if not answer.startswith(f"COCO: {damaged[0].file}: ")]
+    general = [answer for answer in told if re.match(r"COCO: \d+ \.json, ", answer)]
+    if general:  # each format that is kept in .json would say the same
+        told.remove(general[0])
+        told.append(f"none of {_count(len(sound), '.json file')} is {_JSON_FORMATS}")
     if endings[".txt"]:
         told += [answer for answer in answers if answer.startswith("YOLO: no ")]
     return told

@@ -230,7 +230,7 @@ def test_nan_costs_one_box_only(make_coco: Make) -> None:
             "holds captions, no boxes",
         ),
         ('{"images": {}, "annotations": [], "categories": []}', "lists images, annotations"),
-        ('{"images": []}', '1 .json, none with "images", "annotations" and "categories"'),
+        ('{"images": []}', "none of 1 .json file is COCO"),
     ],
 )
 def test_files_that_are_no_boxes_say_what_they_are(make_coco: Make, text: str, why: str) -> None:
