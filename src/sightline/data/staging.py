@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,8 @@ from sightline.errors import DatasetError
 
 # In the name of a folder that is being written, or whose writing was killed.
 INCOMPLETE = ".incomplete-"
+# Bytes that file systems take, less what is added while the folder is being written.
+_LONGEST_NAME = 255 - len(INCOMPLETE) - 8
 
 # Called each time that an image has been written.
 Tick = Callable[[], None]
@@ -25,8 +28,8 @@ def staged_folder(destination: Path) -> Iterator[Path]:
     Until then it lies beside it as NAME.incomplete-XXXX; if the block raises, it is removed.
     Raises DatasetError where `destination` has something in it or cannot be written.
     """
+    require_free(destination)
     try:
-        require_free(destination)
         destination.parent.mkdir(parents=True, exist_ok=True)
         folder = destination.parent / f"{destination.name}{INCOMPLETE}{secrets.token_hex(4)}"
         folder.mkdir()
@@ -43,11 +46,37 @@ def staged_folder(destination: Path) -> Iterator[Path]:
 
 
 def require_free(destination: Path) -> None:
-    """Raises DatasetError where `destination` is a file or has something in it."""
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+    """Raises DatasetError unless `destination` can be a new folder or is an empty one.
+
+    What lies above it is looked at too, but not whether that can be written to.
+    """
+    name = destination.name
+    if not name or name == ".." or "\0" in str(destination):
+        raise DatasetError(f"{str(destination)!r} is no name for a new folder; give it one")
+    if INCOMPLETE in name:
         raise DatasetError(
-            f"{destination} exists and is not empty; nothing is overwritten: name a new folder"
+            f"{destination}: a name with {INCOMPLETE!r} is that of an unfinished copy; name it "
+            "otherwise"
         )
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise DatasetError(
+            f"{name[:20]}... is too long a name for a folder: {len(os.fsencode(name))} bytes, "
+            f"{_LONGEST_NAME} are possible"
+        )
+    try:
+        if destination.is_symlink() and not destination.exists():
+            raise DatasetError(f"{destination} is a link to nothing; name a new folder")
+        if destination.exists() and not destination.is_dir():
+            raise DatasetError(f"{destination} is a file; name a new folder")
+        above = next(filter(os.path.lexists, destination.parents), destination.parent)
+        if not above.is_dir():
+            raise DatasetError(f"{destination}: {above} is no folder; name one that is, or new")
+        if destination.is_dir() and any(destination.iterdir()):
+            raise DatasetError(
+                f"{destination} exists and is not empty; nothing is overwritten: name a new folder"
+            )
+    except OSError as error:
+        raise DatasetError(f"{destination} cannot be written: {error}") from error
 
 
 def name_copies(names: Sequence[str]) -> list[str]:
