@@ -133,6 +133,21 @@ def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
     assert not any(entry.is_symlink() for entry in folder.rglob("*"))
 
 
+def test_what_is_left_out_is_told(voc: Path, tmp_path: Path) -> None:
+    archive = zipped(voc, tmp_path / "a.zip", "folder/")
+    before = Dataset.load(archive).problems
+    link = zipfile.ZipInfo("folder/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(archive, "a") as added:
+        added.writestr("../out.txt", "out")
+        added.writestr(link, "/etc/passwd")
+        added.mkdir("folder/empty")
+        added.writestr("__MACOSX/._a", "x")
+    told = [p for p in Dataset.load(archive).problems if p not in before]
+    assert [(p.severity, p.code) for p in told] == [("warning", "zip-left-out")]
+    assert told[0].message.startswith("2 of the zip file's entries left out, '../out.txt' first")
+
+
 def test_names_in_utf8_without_the_flag_for_it(tmp_path: Path) -> None:
     # As macOS packs them; zipfile itself sets the flag, so it is taken away again.
     path = packed(tmp_path / "a.zip", {"имя.txt": b"1", "b.txt": b"2"})

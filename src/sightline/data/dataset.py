@@ -30,6 +30,7 @@ from sightline.data.leaks import check_splits
 from sightline.data.records import Problem, Record
 from sightline.data.refusal import explain_refusal
 from sightline.data.split import split_indices
+from sightline.data.unpack import find_left_out, is_zip
 from sightline.errors import (
     DatasetEmpty,
     DatasetError,
@@ -104,6 +105,7 @@ class Dataset:
             Path(os.path.abspath(path)),
         )
         found = [] if decode or check_images is not None else [_not_decoded(len(paths))]
+        found += _check_archive(Path(path))
         found += check_classes(dataset.box_counts)
         found += check_splits(dataset.splits, dataset.records, classes, dataset.known_likeness)
         return dataset._replace(problems=(*contents.problems, *problems, *found))
@@ -330,6 +332,18 @@ def _not_decoded(count: int) -> Problem:
         "within files and images that are nearly the same were not looked for"
     )
     return Problem("info", "images-not-decoded", ".", None, message)
+
+
+def _check_archive(path: Path) -> list[Problem]:
+    """A problem where files of a zip file were not unpacked."""
+    left_out = find_left_out(path) if path.is_file() and is_zip(path) else []
+    if not left_out:
+        return []
+    message = (
+        f"{len(left_out)} of the zip file's entries left out, {left_out[0]!r} first: names that "
+        "lead outside, links and special files are not unpacked"
+    )
+    return [Problem("warning", "zip-left-out", ".", None, message)]
 
 
 def _recognise(path: Path) -> Contents:

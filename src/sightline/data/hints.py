@@ -88,5 +88,7 @@ HINTS: Mapping[str, str] = {
     "split-overlap": "list the image in one split only",
     "split-unknown": "add the image with its annotation, or remove the line",
     "xml-damaged": "export or copy the file again",
+    "yaml-unsplit": "run `sightline data split` first, then convert what it writes",
     "yaml-damaged": "correct the line; names with special characters need quotes",
+    "zip-left-out": "pack the files themselves, with names that stay inside",
 }

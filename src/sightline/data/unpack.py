@@ -107,13 +107,24 @@ def unpack_zip(path: Path) -> Path:
         raise DatasetError(f"{path} cannot be unpacked: {error}") from error
 
 
+def find_left_out(path: Path) -> list[str]:
+    """The names in a zip file, which can be unpacked, that were left out as unsafe."""
+    with zipfile.ZipFile(path) as archive:
+        return [member.filename for member in archive.infolist() if _is_unsafe(member)]
+
+
 def _is_plain(member: zipfile.ZipInfo) -> bool:
     """A file, no folder or link, whose name stays inside; nothing that macOS adds."""
-    kind = member.external_attr >> 16 & 0o170000
     parts = _parts(member)
-    if not parts or member.is_dir() or kind not in (0, 0o100000):
+    if not parts or member.is_dir() or _is_unsafe(member):
         return False
-    return ".." not in parts and parts[0] != "__MACOSX" and parts[-1] != ".DS_Store"
+    return parts[0] != "__MACOSX" and parts[-1] != ".DS_Store"
+
+
+def _is_unsafe(member: zipfile.ZipInfo) -> bool:
+    """A link or another special file, or a name that leads outside."""
+    kind = member.external_attr >> 16 & 0o170000
+    return ".." in _parts(member) or kind not in (0, 0o040000, 0o100000)
 
 
 def _parts(member: zipfile.ZipInfo) -> tuple[str, ...]:
