@@ -133,7 +133,8 @@ def check_round_trip(
         lost = dataset.save(Path(folder, "out"), form)
         again = Dataset.load(Path(folder, "out"), check_images=False)
     names = [name.rpartition("/")[2] for name in again.names]
-    assert {problem.code for problem in lost} <= said | {"lost-name"}  # FILES has one name twice
+    # FILES has one name twice, and not all have splits.
+    assert {problem.code for problem in lost} <= said | {"lost-name", "yaml-unsplit"}
     assert again.classes == dataset.classes
     assert list(again.splits) == list(dataset.splits)
     assert described(again, names, digits) == described(dataset, name_copies(dataset.names), digits)

@@ -303,7 +303,12 @@ class TestWriting:
         assert len(again) == 3
 
     def test_without_splits(self, make_voc: Make, voc_object: Make, tmp_path: Path) -> None:
-        Dataset.load(make_voc({"a.jpg": voc_object("x", 1, 1, 9, 9)})).save(tmp_path / "o", "yolo")
+        voc = Dataset.load(make_voc({"a.jpg": voc_object("x", 1, 1, 9, 9)}))
+        [told] = voc.save(tmp_path / "o", "yolo")
+        assert (told.severity, told.code) == ("info", "yaml-unsplit")
+        assert told.message == "names no train and no val, which YOLO's trainers want"
+        [told] = replace(voc, splits={"train": (0,), "val": ()}).save(tmp_path / "p", "yolo")
+        assert told.message == "names no val, which YOLO's trainers want"
         assert yaml.safe_load((tmp_path / "o/data.yaml").read_text()) == {"nc": 1, "names": ["x"]}
         assert Dataset.load(tmp_path / "o").names == ("images/a.jpg",)
         (tmp_path / "o").rename(tmp_path / "train")
@@ -322,6 +327,7 @@ class TestWriting:
         lost = odd.save(tmp_path / "out", "yolo")
         assert [(problem.code, problem.file) for problem in lost] == [
             ("lost-split", "data.yaml"),
+            ("yaml-unsplit", "data.yaml"),
             ("lost-split", "JPEGImages/b.jpg"),
             ("lost-crowd", "JPEGImages/a.jpg"),
             ("lost-flags", "JPEGImages/a.jpg"),

@@ -244,7 +244,7 @@ def _join_classes(reading: Reading, names: Iterable[ClassNames]) -> tuple[str, .
             found.update(dict.fromkeys(own.by_number.values()))
         elif own.by_text:
             found.update(dict.fromkeys(sorted(own.by_text.values(), key=int)))
-            message = "no readable data.yaml, obj.names or classes.txt: classes are called by number"
+            message = "no data.yaml, obj.names or classes.txt to read: classes are called by number"
             reading.report("warning", "classes-unnamed", ".", None, message)
     return tuple(found) or None
 
@@ -305,5 +305,8 @@ def _find_lost(dataset: Dataset, folders: Mapping[str, str]) -> Iterable[Problem
         if split != folder:
             message = f"split {split!r} is called {folder!r}"
             yield Problem("info", "lost-split", "data.yaml", None, message)
+    if missing := [name for name in ("train", "val") if not dataset.splits.get(name)]:
+        message = f"names no {' and no '.join(missing)}, which YOLO's trainers want"
+        yield Problem("info", "yaml-unsplit", "data.yaml", None, message)
     yield from find_lost_places(dataset)
     yield from find_lost_marks(dataset, "YOLO")
