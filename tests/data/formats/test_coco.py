@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from sightline.data.dataset import Dataset
 from sightline.data.formats.coco import read_coco
 from sightline.data.formats.contents import Contents
-from sightline.data.formats.listing import Listing
+from sightline.data.formats.listing import Listing, list_files
 from sightline.errors import DatasetUnrecognised
 
 Make = Callable[..., Any]
@@ -360,3 +360,14 @@ def test_pycocotools_reads_what_is_written(shared: Path, tmp_path: Path) -> None
 
     own = {cat["id"]: cat["name"] for cat in source.loadCats(source.getCatIds())}
     assert boxes(written, names) == boxes(source, own)
+
+
+def test_images_that_no_file_lists_are_told(make_coco: Make, write_photo: Make) -> None:
+    root = make_coco([entry()])
+    write_photo(root / "images/c.jpg")
+    contents = read_coco(list_files(root))
+    assert isinstance(contents, Contents)
+    assert [(p.code, p.file) for p in contents.problems] == [("annotation-missing", "images/c.jpg")]
+    alone = read_coco(list_files(root / "instances.json"))
+    assert isinstance(alone, Contents)
+    assert alone.problems == ()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from sightline.data.formats.contents import order_splits, split_named_in, tidy_name
+from sightline.data.formats.contents import Reading, order_splits, split_named_in, tidy_name
+from sightline.data.formats.listing import Listing
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,36 @@ def test_order_of_splits() -> None:
         *("train", "val", "test"),
         *("a", "b"),
     )
+
+
+def missing(images: list[str], annotated: list[str], **more: bool) -> list[tuple[str, str]]:
+    reading = Reading(Listing(Path("/set"), (), tuple(images), **more))
+    reading.report_unannotated(annotated)
+    assert {(p.severity, p.code) for p in reading.problems} <= {("warning", "annotation-missing")}
+    return [(p.file, p.message) for p in reading.problems]
+
+
+class TestUnannotated:
+    def test_twenty_are_named_and_the_others_counted(self) -> None:
+        images = [f"images/{n:03}.jpg" for n in range(122)]
+        found = missing(images, images[:2])
+        assert [file for file, _ in found] == images[2:23]
+        assert "the same of 100 image(s)" in found[-1][1]
+        assert len(missing(images[:22], images[:2])) == 20
+
+    @pytest.mark.parametrize(
+        ("image", "counts"),
+        [
+            ("set/images/a/2.jpg", True),
+            ("set/images/b/2.jpg", True),
+            ("set/images/val/2.jpg", False),  # of a split that was not read
+            ("set/masks/2.png", False),
+            ("2.png", False),
+        ],
+    )
+    def test_only_what_lies_among_annotated_images(self, image: str, counts: bool) -> None:
+        annotated = "set/images/a/1.jpg"
+        assert len(missing(sorted([annotated, image]), [annotated])) == counts
+
+    def test_one_file_may_leave_the_others_to_other_files(self) -> None:
+        assert missing(["a.jpg", "b.jpg"], ["a.jpg"], is_whole=False) == []

@@ -13,6 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from sightline.data.dataset import Dataset
+from sightline.data.formats.contents import Contents
+from sightline.data.formats.listing import list_files, name_of
+from sightline.data.formats.voc import read_voc
 from sightline.errors import DatasetError
 
 Make = Callable[..., Any]
@@ -201,6 +204,26 @@ class TestPairing:
         assert dataset.names == ("JPEGImages/a.jpg",)
         assert "image-missing" in [problem.code for problem in dataset.problems]
 
+    def test_what_nothing_tells_apart_is_told(self, make_set: Make) -> None:
+        """One file for three photos of one name, another for two of one stem, one stem unused."""
+        xml = "<annotation>\n<filename>{}</filename></annotation>"
+        photos = [f"images/{name}" for name in ("a/1.jpg", "b/1.jpg", "c/1.jpg")]
+        photos += [f"images/a/{name}" for name in ("A.jpg", "A.png", "B.jpg", "B.png")]
+        files = {"1": "1.jpg", "A": "A.png", "B": "B.bmp"}
+        root = make_set(
+            dict.fromkeys(photos) | {f"xml/{k}.xml": xml.format(v) for k, v in files.items()}
+        )
+        contents = read_voc(list_files(root))
+        assert isinstance(contents, Contents)
+        assert [raw.image for raw in contents.images] == [photos[0], photos[4], photos[5]]
+        found = {(p.code, p.file, p.line) for p in contents.problems}
+        left = {("annotation-missing", photos[i], None) for i in (1, 2, 3, 6)}
+        assert left < found
+        assert {(code, file, line) for code, file, line in found - left} == {
+            ("image-ambiguous", "xml/1.xml", 2),
+            ("image-ambiguous", "xml/B.xml", 2),
+        }
+
     def test_hidden_files_and_those_of_macos_are_no_data(
         self, make_voc: Make, voc_object: Make
     ) -> None:
@@ -243,6 +266,46 @@ class TestSplits:
             "split-unknown",
             "ImageSets/Main/train.txt",
             3,
+        )
+
+    def test_blanks_at_the_ends_of_names(self, make_voc: Make) -> None:
+        root = make_voc({"trail .jpg": "", " lead.jpg": "", "trail.jpg": "", "x.jpg": ""})
+        (root / "ImageSets/Main").mkdir(parents=True)
+        (root / "ImageSets/Main/train.txt").write_text("trail \n lead\n")
+        (root / "ImageSets/Main/val.txt").write_text("trail\n x \n")
+        contents = read_voc(list_files(root))
+        assert isinstance(contents, Contents)
+        assert contents.problems == ()
+        assert {name_of(raw.image): raw.splits for raw in contents.images} == {
+            "trail .jpg": ("train",),
+            " lead.jpg": ("train",),
+            "trail.jpg": ("val",),
+            "x.jpg": ("val",),
+        }
+
+    @pytest.mark.parametrize(
+        ("annotations", "images", "splits"),
+        [
+            ("annotations/{}", "images/{}", True),
+            ("{}/annotations", "{}/images", True),
+            ("training sets/{}/xml", "training sets/{}/jpg", True),  # the outer tells none apart
+            ("{}/test rig/xml", "{}/test rig/jpg", True),
+            ("xml", "images/{}", True),  # only the images' folders say
+            ("xml", "jpg", False),
+        ],
+    )
+    def test_folders_anywhere_in_a_path(
+        self, make_set: Make, annotations: str, images: str, splits: bool
+    ) -> None:
+        files: dict[str, str | None] = {}
+        for name, split in (("a", "train"), ("b", "val")):
+            files[f"{images.format(split)}/{name}.jpg"] = None
+            files[f"{annotations.format(split)}/{name}.xml"] = "<annotation/>"
+        contents = read_voc(list_files(make_set(files)))
+        assert isinstance(contents, Contents)
+        assert contents.splits == (("train", "val") if splits else ())
+        assert [raw.splits for raw in contents.images] == (
+            [("train",), ("val",)] if splits else [(), ()]
         )
 
     def test_folders_called_train_and_valid(self, tmp_path: Path, write_photo: Make) -> None:

@@ -87,6 +87,7 @@ def read_coco(listing: Listing) -> Contents | str:
         return f"COCO: {reading.problems[-1].file}: {reading.problems[-1].message}"
     classes = _join_classes(reading, read)
     images = _join_images(reading, read)
+    reading.report_unannotated(raw.image for raw in images)
     return Contents(
         "coco",
         listing,

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from sightline.data.formats.image_names import (
+    IMAGE_FOLDERS,
+    folder_of,
+    split_of_folders,
+    stem_of,
+)
 from sightline.data.formats.image_names import split_named_in as split_named_in
 from sightline.data.formats.jsonfile import JsonDamaged, JsonText, read_json
 from sightline.data.formats.listing import Listing
@@ -18,6 +24,8 @@ from sightline.data.records import Problem, Severity
 
 _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 CLASSES_FILE = "classes.txt"
+_IMAGE_FOLDER = re.compile(rf"(?:^|/)(?:{'|'.join(IMAGE_FOLDERS)})(?=/|$)")
+_MOST_MISSING = 20  # images told one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,36 @@ class Reading:
             message = f"{said!r} may be {found[0]}, which is taken, or {others}"
             self.report("warning", "image-ambiguous", file, line, message)
         return found[0] if found else None
+
+    def report_unannotated(self, images: Iterable[str], spoken_of: Collection[str] = ()) -> None:
+        """Report the images that lie among `images`, the annotated ones, and are none of them.
+
+        Those with a stem in `spoken_of` have a problem of their own. Where a single annotation
+        file was given, nothing is missing: the others may be in other files.
+        """
+        if not self.listing.is_whole:
+            return
+        annotated = set(images)
+        homes = {folder_of(image) for image in annotated}
+        splits = set(map(split_of_folders, homes))
+        above = {home[: at.end()] for home in homes if (at := _IMAGE_FOLDER.search(home))}
+        missing = []
+        for image in self.listing.images:
+            folder = folder_of(image)
+            if image in annotated or stem_of(image) in spoken_of:
+                continue
+            if folder in homes or (
+                (at := _IMAGE_FOLDER.search(folder))
+                and folder[: at.end()] in above
+                and split_of_folders(folder) in splits
+            ):
+                missing.append(image)
+        for image in missing[:_MOST_MISSING]:
+            message = "in no annotation file; left out"
+            self.report("warning", "annotation-missing", image, None, message)
+        if more := missing[_MOST_MISSING:]:
+            message = f"the same of {len(more)} image(s), this one first"
+            self.report("warning", "annotation-missing", more[0], None, message)
 
     def read_lines(self, file: str) -> list[str]:
         """The lines of a listed text file; none, and a problem, where it cannot be read."""

@@ -64,7 +64,7 @@ def read_createml(listing: Listing) -> Contents | str:
         text = reading.read_json(file)
         if text is not None:
             _read_file(reading, found, file, text)
-    _report_unannotated(reading, found)
+    reading.report_unannotated(found.images)
     return Contents(
         "createml",
         listing,
@@ -173,14 +173,6 @@ def _is_among(box: RawBox, others: Sequence[RawBox]) -> bool:
 def _have_equal_boxes(image: RawImage, other: RawImage) -> bool:
     boxes = ([(box.label, box.box_xyxy) for box in each.boxes] for each in (image, other))
     return next(boxes) == next(boxes)
-
-
-def _report_unannotated(reading: Reading, found: _Found) -> None:
-    folders = {folder_of(image) for image in found.images}
-    for image in reading.listing.images:
-        if image not in found.images and folder_of(image) in folders:
-            message = "in no annotation file; left out"
-            reading.report("warning", "annotation-missing", image, None, message)
 
 
 def write_createml(

@@ -37,7 +37,6 @@ from sightline.data.formats.csv_rows import (
     read_rows,
     report_commas,
     report_first,
-    report_unlisted,
     sniff_csv,
     spellings,
     split_of,
@@ -115,7 +114,7 @@ def read_csv(listing: Listing) -> Contents | str:
         reading.report("info", "csv-other", file, None, f"without {wanted}; not read")
     found = [_read_file(reading, table, columns) for table, columns in tables]
     images = join_files(reading, found)
-    report_unlisted(reading, images)
+    reading.report_unannotated(raw.image for raw in images)
     splits = {split for table, _ in tables if (split := split_of(table.file))}
     splits.update(split for raw in images for split in raw.splits)
     return Contents(

@@ -173,20 +173,6 @@ def _counted(boxes: tuple[RawBox, ...]) -> Counter[RawBox]:
     return Counter(replace(box, line=None) for box in boxes)
 
 
-def report_unlisted(reading: Reading, images: Iterable[RawImage]) -> None:
-    """Report how many images beside the annotated ones no row names."""
-    listed = {raw.image for raw in images}
-    folders = {image.rpartition("/")[0] for image in listed}
-    unlisted = [
-        image
-        for image in reading.listing.images
-        if image not in listed and image.rpartition("/")[0] in folders
-    ]
-    if unlisted:
-        message = f"{len(unlisted)} image(s), this one first, are in no row; left out"
-        reading.report("info", "annotation-missing", unlisted[0], None, message)
-
-
 def split_of(file: str) -> str | None:
     """The split that the file's name speaks of, else the nearest folder whose name does."""
     path = PurePosixPath(file)

@@ -69,7 +69,9 @@ def read_labelme(listing: Listing) -> Contents | str:
     annotations = [read for file in files if (read := _read_file(reading, file, tally))]
     tally.report(reading, ".")
     images = _pair(reading, annotations)
-    _report_unannotated(reading, annotations, images)
+    # Of the other files the problem has been reported.
+    unused = {a.file for a in annotations}.difference(a.file for a in images.values())
+    reading.report_unannotated(images, set(map(stem_of, unused)))
     splits = _splits_of(images)
     return Contents(
         "labelme",
@@ -190,20 +192,6 @@ def _pair(reading: Reading, annotations: list[_Annotation]) -> dict[str, _Annota
 
 def _is_namesake(annotation: _Annotation) -> bool:
     return stem_of(annotation.image_path.replace("\\", "/")) == stem_of(annotation.file)
-
-
-def _report_unannotated(
-    reading: Reading, annotations: list[_Annotation], images: dict[str, _Annotation]
-) -> None:
-    folders = {folder_of(image) for image in images}
-    stems = {stem_of(annotation.file) for annotation in annotations}
-    for image in reading.listing.images:
-        is_beside = image not in images and folder_of(image) in folders
-        # Where a file of its name exists, that one's own problem has been reported.
-        if is_beside and stem_of(image) not in stems:
-            reading.report(
-                "warning", "annotation-missing", image, None, "no annotation file; left out"
-            )
 
 
 def _splits_of(images: dict[str, _Annotation]) -> dict[str, tuple[str, ...]]:

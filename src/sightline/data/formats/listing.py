@@ -38,13 +38,15 @@ class Listing:
     """Files below `root`, relative to it with posix slashes, sorted.
 
     annotations: those that readers may take for annotation files; images: those that look like
-    images by name, relative to `image_root` where a reader has unpacked them elsewhere.
+    images by name, relative to `image_root` where a reader has unpacked them elsewhere. is_whole: a
+    folder was given, not one annotation file in it.
     """
 
     root: Path
     annotations: tuple[str, ...]
     images: tuple[str, ...]
     image_root: Path | None = None
+    is_whole: bool = True
 
     def path(self, file: str) -> Path:
         """The absolute path of a listed annotation file."""
@@ -135,7 +137,8 @@ def list_files(path: Path) -> Listing:
         chosen += [file for file in files if file.endswith(_TEXT_SUFFIXES)]
     if not images:
         images = _images_above(base)
-    return Listing(base, tuple(f for f in chosen if not _is_image(f)), tuple(images))
+    annotations = tuple(file for file in chosen if not _is_image(file))
+    return Listing(base, annotations, tuple(images), is_whole=given.is_dir())
 
 
 def _is_in_annotations(file: str) -> bool:

@@ -30,7 +30,6 @@ from sightline.data.formats.csv_rows import (
     read_rows,
     report_commas,
     report_first,
-    report_unlisted,
     sniff_csv,
     spellings,
     split_of,
@@ -57,7 +56,7 @@ def read_open_images(listing: Listing) -> Contents | str:
         if _is_description(table):
             names.update(_read_names(reading, table))
     images = join_files(reading, [_read_file(reading, table, names) for table in boxes])
-    report_unlisted(reading, images)
+    reading.report_unannotated(raw.image for raw in images)
     used = {box.label for raw in images for box in raw.boxes}
     return Contents(
         "open-images",

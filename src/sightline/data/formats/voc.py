@@ -81,7 +81,9 @@ def read_voc(listing: Listing) -> Contents | str:
             f"({first.file}: {first.message})"
         )
     images = _pair(reading, annotations)
-    _report_unannotated(reading, images)
+    # Of the other XML files the problem has been reported.
+    unused = set(files).difference(annotation.file for annotation in images.values())
+    reading.report_unannotated(images, set(map(stem_of, unused)))
     split_names, splits = _splits_of(reading, images)
     return Contents(
         "voc",
@@ -214,23 +216,12 @@ def _report_other_name(reading: Reading, annotation: _Annotation, image: str) ->
     written = annotation.filename.replace("\\", "/")
     if ".." in written.split("/"):
         code, why = "filename-outside", "points outside the data set"
-    elif name_of(image) not in (name_of(written), annotation.filename):
+    elif name_of(image).strip() not in (name_of(written), annotation.filename):
         code, why = "filename-differs", "is not there"
     else:
         return
     message = f"<filename> {annotation.filename!r} {why}; {image} is used"
     reading.report("warning", code, annotation.file, annotation.filename_line, message)
-
-
-def _report_unannotated(reading: Reading, images: dict[str, _Annotation]) -> None:
-    folders = {folder_of(image) for image in images}
-    files = {stem_of(file) for file in reading.listing.with_suffix(".xml")}
-    for image in reading.listing.images:
-        # Where a file of its name exists, that one's own problem has been reported.
-        if image not in images and folder_of(image) in folders and stem_of(image) not in files:
-            reading.report(
-                "warning", "annotation-missing", image, None, "no annotation file; left out"
-            )
 
 
 def _splits_of(
@@ -245,18 +236,37 @@ def _splits_of(
     ]
     if {"train", "val"}.intersection(map(stem_of, lists)):
         lists = [file for file in lists if stem_of(file) != "trainval"]
-    splits: dict[str, tuple[str, ...]] = {}
     if not lists:
-        by_folder = {image: split_named_in(a.file.partition("/")[0]) for image, a in images.items()}
-        if "train" in by_folder.values() and None not in by_folder.values():
-            splits = {image: (name,) for image, name in by_folder.items() if name}
-        return {name for names in splits.values() for name in names}, splits
+        named = _splits_by_folder(images)
+        return set(named.values()), {image: (name,) for image, name in named.items()}
     names = set()
+    splits: dict[str, tuple[str, ...]] = {}
     for file in lists:
         # A list of both, as the devkit has it, is for training.
         names.add(stem_of(file).replace("trainval", "train"))
         _read_split(reading, file, images, splits)
     return names, splits
+
+
+def _splits_by_folder(images: dict[str, _Annotation]) -> dict[str, str]:
+    """Image -> the split that a folder of its annotation or its own speaks of; every one, or none.
+
+    Outer folders and inner ones are asked; those count that tell the most splits apart.
+    """
+    best: dict[str, str] = {}
+    for of_image in (False, True):
+        for step in (1, -1):
+            named = {}
+            for image, annotation in images.items():
+                folders = (image if of_image else annotation.file).split("/")[:-1][::step]
+                split = next((split for part in folders if (split := split_named_in(part))), None)
+                if split is None:
+                    break
+                named[image] = split
+            found, before = set(named.values()), set(best.values())
+            if len(named) == len(images) and "train" in found and len(found) > len(before):
+                best = named
+    return best
 
 
 def _read_split(
@@ -275,16 +285,15 @@ def _read_split(
     known = {stem_of(file) for file in reading.listing.with_suffix(".xml")}
     split = stem_of(file).replace("trainval", "train")
     for number, line in enumerate(reading.read_lines(file), 1):
-        # "NAME" or, in lists of one class, "NAME 1", "NAME -1".
-        names = (line.strip(), line.strip().rpartition(" ")[0].strip())
+        # "NAME", blanks at its ends included, or, in lists of one class, "NAME 1", "NAME -1".
+        names = (line, line.strip(), line.strip().rpartition(" ")[0].strip())
         image = next((by_stem[name] for name in names if name in by_stem), None)
         if image is not None:
             if split not in splits.get(image, ()):
                 splits[image] = (*splits.get(image, ()), split)
-        elif names[0] and names[0] not in known:
-            reading.report(
-                "warning", "split-unknown", file, number, f"{names[0]!r} has no annotation file"
-            )
+        elif names[1] and known.isdisjoint(names[:2]):
+            message = f"{names[1]!r} has no annotation file"
+            reading.report("warning", "split-unknown", file, number, message)
 
 
 def write_voc(dataset: Dataset, destination: Path, tick: Tick | None = None) -> tuple[Problem, ...]:
