@@ -105,6 +105,7 @@ def test_an_unused_class_names_the_one_that_is_meant() -> None:
     assert [(p.code, p.message) for p in found] == [
         ("class-unused", "class 'racoon' has no box; is 'raccoon' meant?"),
         ("class-unused", "class 'tiger' has no box"),
+        ("class-few", "'raccoon' has 7 box(es), the other classes no more"),
     ]
 
 
@@ -116,6 +117,7 @@ def test_spellings() -> None:
     assert [(p.severity, p.code) for p in found] == [
         ("warning", "class-spelling"),
         ("warning", "class-case"),
+        ("warning", "class-few"),
     ]
 
 
@@ -127,6 +129,7 @@ def test_classes_of_a_folder(make_voc: Callable[..., Any], voc_object: Callable[
     assert [(p.code, p.message) for p in dataset.problems] == [
         ("class-unused", "class 'dog' has no box"),
         ("class-case", "classes 'cat' and 'Cat' differ by case only: counted as different"),
+        ("class-few", "'cat' has 1 box(es), the other classes no more"),
     ]
 
 
@@ -141,4 +144,10 @@ def test_few_boxes_and_imbalance() -> None:
         ),
     ]
     assert check_classes({"a": 99, "b": 10}) == []
-    assert check_classes({"a": 9, "b": 1}) == []  # only begun
+
+
+def test_what_is_only_begun_is_told_once() -> None:
+    assert [p.message for p in check_classes({"a": 1})] == ["'a' has 1 box(es)"]
+    [found] = check_classes({"a": 2, "b": 9, "c": 9})
+    assert (found.severity, found.code) == ("warning", "class-few")
+    assert found.message == "'b' has 9 box(es), the other classes no more"

@@ -71,7 +71,9 @@ def _check_balance(counts: Mapping[str, int]) -> list[Problem]:
     """Classes with few boxes where others have enough, and the gap between them."""
     most = max(counts, key=lambda name: counts[name])
     if counts[most] < FEW_BOXES:  # only begun: all of it is few
-        return []
+        have = f"{most!r} has {counts[most]} box(es)"
+        message = have if len(counts) == 1 else f"{have}, the other classes no more"
+        return [_problem("warning", "class-few", message)]
     problems = [
         _problem("warning", "class-few", f"class {name!r} has {count} box(es)")
         for name, count in counts.items()

@@ -160,7 +160,7 @@ class TestPairing:
         (root / "Annotations/photo 1.xml").rename(root / "Annotations/other.xml")
         dataset = Dataset.load(root)
         assert dataset.names == ("JPEGImages/photo 1.jpg",)
-        assert dataset.problems == ()
+        assert [p.code for p in dataset.problems] == ["class-few"]
 
     def test_a_stale_filename_does_not_take_the_image_of_another(
         self, make_voc: Make, voc_object: Make, boxes_by_image: Make
@@ -172,7 +172,7 @@ class TestPairing:
         xml.write_text(xml.read_text().replace("b.jpg", "a.jpg"))
         dataset = Dataset.load(root)
         assert [boxes[1][0] for boxes in boxes_by_image(dataset).values()] == ["x", "y"]
-        assert [p.code for p in dataset.problems] == ["filename-differs"]
+        assert [p.code for p in dataset.problems] == ["filename-differs", "class-few"]
 
     def test_two_files_for_one_image(self, make_voc: Make, voc_object: Make) -> None:
         root = make_voc({"a.jpg": voc_object("x", 1, 1, 9, 9)})
@@ -180,7 +180,8 @@ class TestPairing:
         dataset = Dataset.load(root)
         assert len(dataset) == 1
         assert [(p.code, p.file) for p in dataset.problems] == [
-            ("image-claimed-twice", "Annotations/b.xml")
+            ("image-claimed-twice", "Annotations/b.xml"),
+            ("class-few", "."),
         ]
 
     def test_equal_names_in_several_folders(self, tmp_path: Path, write_photo: Make) -> None:
@@ -231,7 +232,7 @@ class TestPairing:
         (root / "__MACOSX").mkdir()
         for name in ("Annotations/._a.xml", "JPEGImages/._b.jpg", "__MACOSX/c.xml"):
             (root / name).write_bytes(b"\0\5\x16\7")
-        assert Dataset.load(root).problems == ()
+        assert [p.code for p in Dataset.load(root).problems] == ["class-few"]
 
     def test_a_folder_that_links_to_itself(self, make_voc: Make) -> None:
         root = make_voc({"a.jpg": ""})
