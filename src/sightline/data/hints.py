@@ -33,6 +33,7 @@ HINTS: Mapping[str, str] = {
     "class-unused": "label some, or drop the class: a model cannot learn it",
     "classes-unnamed": "name the classes in a data.yaml or classes.txt",
     "coco-incomplete": "export it again as COCO object detection",
+    "coco-other": "nothing needs doing; to read it, give that file itself",
     "confidence-ignored": "nothing needs doing, unless these were meant to be outlines",
     "csv-other": "nothing needs doing, unless it was meant to be annotations",
     "decimal-comma": "write numbers with a point",

@@ -61,7 +61,7 @@ def test_boxes_classes_crowds_areas_and_negatives(make_coco: Make) -> None:
     assert record.is_crowd.tolist() == [True, False]
     assert record.area.tolist() == [150.5, 12]
     assert empty.boxes_xyxy.shape == (0, 4)
-    assert dataset.problems == ()
+    assert [p.code for p in dataset.problems] == ["class-few"]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +184,8 @@ def test_a_polygon_without_a_box_becomes_one(make_coco: Make) -> None:
     assert sorted(problem.code for problem in dataset.problems) == [
         "box-missing",
         "box-not-finite",
+        "class-few",
+        "outline-boxed",  # those taken as boxes, and those beside boxes
         "outline-boxed",
     ]
 
@@ -196,7 +198,7 @@ def test_ids_of_any_kind(make_coco: Make) -> None:
             categories=[{"id": "c", "name": "cat"}, {"id": 1, "name": "dog"}],
         )
     )
-    assert dataset.problems == ()
+    assert [p.code for p in dataset.problems] == ["class-few"]
     assert dataset.classes == ("dog", "cat")
     assert [record.label_ids.tolist() for record in dataset] == [[1], [0]]
 
@@ -217,7 +219,11 @@ def test_flags_however_they_are_written(make_coco: Make) -> None:
 
 def test_nan_costs_one_box_only(make_coco: Make) -> None:
     dataset = Dataset.load(make_coco([entry(bbox=[float("nan"), 2, 3, 4]), entry(area=np.inf)]))
-    assert [problem.code for problem in dataset.problems] == ["box-not-finite", "class-unused"]
+    assert [problem.code for problem in dataset.problems] == [
+        "box-not-finite",
+        "class-unused",
+        "class-few",
+    ]
     assert dataset.records[0].area.tolist() == [200]
 
 
@@ -371,3 +377,49 @@ def test_images_that_no_file_lists_are_told(make_coco: Make, write_photo: Make) 
     alone = read_coco(list_files(root / "instances.json"))
     assert isinstance(alone, Contents)
     assert alone.problems == ()
+
+
+def test_what_stands_beside_boxes_is_counted_and_not_kept(make_coco: Make) -> None:
+    triangle = [[1, 2, 11, 2, 11, 22]]
+    some = [
+        entry(segmentation=triangle, keypoints=[1, 2, 2]),
+        entry(segmentation={"counts": "a", "size": [3, 4]}, bbox=[5, 5, 9, 9]),
+        entry(segmentation=triangle, bbox=["x", 5, 9, 9]),  # of another kind than it should be
+        entry(segmentation=[], keypoints=[], bbox=[5, 6, 9, 9]),
+        entry(segmentation=None, bbox=[5, 7, 9, 9]),
+    ]
+    contents = read_coco(list_files(make_coco(some)))
+    assert isinstance(contents, Contents)
+    (problem,) = contents.problems
+    assert (problem.code, problem.severity) == ("outline-boxed", "info")
+    assert "3 segmentation(s) and 1 set(s) of keypoints" in problem.message
+
+
+def test_a_box_of_zeros_is_none_where_a_polygon_is(make_coco: Make) -> None:
+    polygon = entry(bbox=[0, 0, 0, 0], segmentation=[[1, 2, 11, 2, 11, 22]])
+    contents = read_coco(list_files(make_coco([polygon, entry(bbox=[0, 0, 0, 0])])))
+    assert isinstance(contents, Contents)
+    assert [box.box_xyxy for box in contents.images[0].boxes] == [(1, 2, 11, 22), (0, 0, 0, 0)]
+
+
+def test_only_files_that_repeat_the_boxes_are_passed_over(make_coco: Make) -> None:
+    root = make_coco([entry()])
+    document = json.loads((root / "instances.json").read_text())
+    (root / "person_keypoints_train.json").write_text(json.dumps(document))
+    document["images"].pop(0)
+    document["annotations"] = [entry(image_id=2, bbox=[3, 3, 4, 4])]
+    (root / "batch2.json").write_text(json.dumps(document))
+    (root / "instances.json").write_text(
+        json.dumps({**document, "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []})
+    )
+    contents = read_coco(list_files(root))
+    assert isinstance(contents, Contents)
+    assert [len(raw.boxes) for raw in contents.images] == [0, 1]
+    assert [(p.code, p.severity, p.file) for p in contents.problems] == [
+        ("coco-other", "info", "person_keypoints_train.json")
+    ]
+    (root / "instances.json").unlink()
+    (root / "batch2.json").unlink()
+    alone = read_coco(list_files(root))
+    assert isinstance(alone, Contents)
+    assert [len(raw.boxes) for raw in alone.images] == [1, 0]

@@ -2,8 +2,8 @@
 
 Read are files that have "images", "annotations" and "categories", wherever they lie: COCO's own
 annotations/instances_train2017.json, Roboflow's train/_annotations.coco.json, or a single file.
-The split is what the file's name speaks of, else its folder's. Segmentations are skipped unparsed,
-but for polygons that have no box: they become one. Keypoints are ignored. Classes keep the order
+The split is what the file's name speaks of, else its folder's. Segmentations and keypoints
+are counted unparsed, but for polygons that have no box: they become one. Classes keep the order
 of the category ids; a category that only names the group of others and has no box (Roboflow's
 category 0) is no class.
 """
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 _KEYS = ("images", "annotations", "categories")
 # What an annotation has instead of a box, in files that hold no boxes at all.
 _BOXLESS = {"caption": "captions", "segments_info": "panoptic segments"}
+# How the files begin that COCO itself has beside instances_*.json.
+_REPEATED = ("captions", "person_keypoints", "keypoints", "stuff", "panoptic", "image_info")
 
 
 @dataclass
@@ -65,6 +67,8 @@ class _File:
     images: dict[Id, tuple[CocoImage, int | None]] = field(default_factory=dict)
     boxes: dict[Id, list[RawBox]] = field(default_factory=lambda: defaultdict(list))
     polygons: int = 0
+    segmentations: int = 0  # beside boxes
+    keypoints: int = 0
 
 
 def read_coco(listing: Listing) -> Contents | str:
@@ -80,9 +84,12 @@ def read_coco(listing: Listing) -> Contents | str:
             return f'COCO: {len(files)} .json, none with "images", "annotations" and "categories"'
         return "COCO: no .json file"
     reading = Reading(listing, list(damaged))
-    # COCO's own folder repeats the boxes of instances_*.json in its keypoint and stuff files.
-    instances = [file for file in likely if name_of(file).startswith("instances")]
-    read = [found for file in instances or likely if (found := _read_file(reading, file))]
+    if any(name_of(file).startswith("instances") for file in likely):
+        for file in [file for file in likely if name_of(file).startswith(_REPEATED)]:
+            message = "not read: in COCO's own folder it repeats the boxes of instances_*.json"
+            reading.report("info", "coco-other", file, None, message)
+            likely.remove(file)
+    read = [found for file in likely if (found := _read_file(reading, file))]
     if not read:
         return f"COCO: {reading.problems[-1].file}: {reading.problems[-1].message}"
     classes = _join_classes(reading, read)
@@ -119,6 +126,10 @@ def _read_file(reading: Reading, file: str) -> _File | None:
     for entry in annotations:
         _read_box(reading, found, text, entry)
     reading.note_outlines(file, polygons=found.polygons)
+    beside = {"segmentation(s)": found.segmentations, "set(s) of keypoints": found.keypoints}
+    if said := " and ".join(f"{count:,} {what}" for what, count in beside.items() if count):
+        message = f"{said} are not kept: boxes are what is trained on"
+        reading.report("info", "outline-boxed", file, None, message)
     return found
 
 
@@ -176,12 +187,17 @@ def _read_box(reading: Reading, found: _File, text: JsonText, entry: Raw) -> Non
     if box.category_id is None or box.category_id not in found.categories:
         report("error", "category-unknown", "category_id", "is not among the categories")
         return
-    if box.bbox is not None:
-        left, top, width, height = box.bbox
-        box_xyxy = (left, top, left + width, top + height)
-    elif points := polygon_points(fields_of(entry).get("segmentation")):
+    # A box of zeros is how some tools leave it out.
+    has_box = box.bbox is not None and (any(box.bbox) or not box.has_segmentation())
+    points = None if has_box else polygon_points(fields_of(entry).get("segmentation"))
+    found.keypoints += box.has_keypoints()
+    if points:
         box_xyxy = bounding_box(points)
         found.polygons += 1
+    elif box.bbox is not None:
+        found.segmentations += box.has_segmentation()
+        left, top, width, height = box.bbox
+        box_xyxy = (left, top, left + width, top + height)
     else:
         report("warning", "box-missing", "bbox", "is not [left, top, width, height]")
         return

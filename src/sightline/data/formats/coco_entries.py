@@ -7,10 +7,13 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import Raw
 
-from sightline.data.formats.jsonfile import read_part, value_of
+from sightline.data.formats.jsonfile import object_parts, read_part, value_of
 from sightline.data.formats.shapes import number
 
 Id = int | float | str  # integers, says COCO
+
+
+_NOTHING = Raw(b"null")
 
 
 class _Flags(msgspec.Struct):
@@ -29,6 +32,14 @@ class CocoBox(msgspec.Struct):
     area: float | None = None
     iscrowd: bool | int = False
     attributes: _Flags | None = None
+    segmentation: Raw = _NOTHING  # never built where there is a box
+    keypoints: Raw = _NOTHING
+
+    def has_segmentation(self) -> bool:
+        return _holds_something(self.segmentation)
+
+    def has_keypoints(self) -> bool:
+        return _holds_something(self.keypoints)
 
 
 class CocoImage(msgspec.Struct):
@@ -38,6 +49,7 @@ class CocoImage(msgspec.Struct):
     height: float | None = None
 
 
+_SHORT = 16  # signs; what has more is not empty
 _BOX = msgspec.json.Decoder(CocoBox)
 _IMAGE = msgspec.json.Decoder(CocoImage)
 
@@ -47,7 +59,12 @@ def read_image(entry: Raw) -> CocoImage:
 
 
 def read_box(entry: Raw) -> CocoBox:
-    return read_part(_BOX, entry) or _loose_box(fields_of(entry))
+    return read_part(_BOX, entry) or _loose_box(fields_of(entry), object_parts(entry) or {})
+
+
+def _holds_something(part: Raw) -> bool:
+    text = bytes(memoryview(part)[:_SHORT])
+    return len(text) == _SHORT or value_of(part) not in (None, [], {}, "", False)
 
 
 def fields_of(entry: Raw) -> dict[str, Any]:
@@ -66,7 +83,7 @@ def _loose_image(fields: dict[str, Any]) -> CocoImage:
     )
 
 
-def _loose_box(fields: dict[str, Any]) -> CocoBox:
+def _loose_box(fields: dict[str, Any], parts: dict[str, Raw]) -> CocoBox:
     """What can be made of an annotation in which something has another type than it should."""
     image, category, corner = (fields.get(key) for key in ("image_id", "category_id", "bbox"))
     flags = fields.get("attributes")
@@ -82,6 +99,8 @@ def _loose_box(fields: dict[str, Any]) -> CocoBox:
         number(fields.get("area")),
         fields.get("iscrowd") in (1, True),
         _Flags(flags.get("difficult") in (1, True), flags.get("truncated") in (1, True)),
+        parts.get("segmentation", _NOTHING),
+        parts.get("keypoints", _NOTHING),
     )
 
 
