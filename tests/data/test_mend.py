@@ -25,7 +25,10 @@ REAL = {
     "raccoon": ({"image-repeated"}, 196, 213, 1),
     "bccd": ({"box-empty"}, 364, 4886, 3),
     "coco_val100": (set(), 100, 714, 80),
-    "formats/roboflow/tests/datasets/sharks-tiny-coco": ({"box-cut", "category-group"}, 10, 60, 3),
+    "formats/roboflow/tests/datasets/sharks-tiny-coco": (
+        {"box-cut", "category-group", "outline-boxed"},
+        *(10, 60, 3),
+    ),
     "formats_same100/gts/pascalvoc_format": (set(), 100, 273, 20),
     "formats/roboflow/tests/datasets/sharks-tiny-yolov9": ({"outline-boxed"}, 10, 60, 3),
     "formats/roboflow/tests/datasets/sharks-tiny-createml": (set(), 10, 60, 3),

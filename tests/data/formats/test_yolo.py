@@ -240,6 +240,18 @@ class TestLayouts:
         assert Dataset.load(root / "labels").classes == ("x",)
         assert Dataset.load(root / "data.yaml").format == "yolo"
 
+    def test_labels_saved_as_voc_as_well_are_voc(self, make_set: Make, voc_object: Make) -> None:
+        """LabelImg was set to the other format half way; here the XML has what was drawn."""
+        xml = f"<annotation>{voc_object('x', 1, 1, 9, 9)}</annotation>"
+        files = {"a.jpg": None, "a.txt": ROW, "a.xml": xml, "b.jpg": None, "b.xml": xml}
+        root = make_set({**files, "classes.txt": "x\n"})
+        dataset = Dataset.load(root)
+        assert (dataset.format, dataset.box_counts) == ("voc", {"x": 2})
+        (root / "b.txt").write_text(ROW)
+        (root / "b.xml").unlink()
+        with pytest.raises(DatasetUnrecognised, match="Pascal VOC and YOLO"):
+            Dataset.load(root)
+
     def test_two_sets_in_one_folder(self, make_set: Make) -> None:
         files = {f"{s}/labels/{s}.txt": ROW for s in "ab"} | {
             f"{s}/images/{s}.jpg": None for s in "ab"

@@ -9,6 +9,9 @@ A label file belongs to the image of its name in the folder images that matches 
 else in its own folder; else to the only image of its name. An image without a label file counts
 as one without objects, as YOLO's own trainers have it, if it lies among labelled ones or in a
 split.
+
+Where every label file has an .xml of its name beside it, as LabelImg leaves them when it was set to
+one format and then to the other, Pascal VOC is read: it has the classes' names and whole pixels.
 """
 
 from __future__ import annotations
@@ -60,6 +63,9 @@ def read_yolo(listing: Listing) -> Contents | str:
     files = _find_label_files(listing)
     if not files:
         return "YOLO: no .txt file in a folder labels, nor one of an image's name"
+    annotated = {file[:-4] for file in listing.with_suffix(".xml")}
+    if annotated and all(file[:-4] in annotated for file in files):
+        return "YOLO: each label file has a Pascal VOC file beside it, which says more"
     reading = Reading(listing)
     configs = read_configs(reading)
     if why := _refuse(listing, files, configs):
