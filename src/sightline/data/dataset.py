@@ -75,7 +75,7 @@ class Dataset:
         truncated ones; so it is by default where there are more than 20,000. `progress` is called
         with images done and images to do.
 
-        Raises DatasetNotFound, or DatasetUnrecognised saying what was looked for.
+        Raises DatasetNotFound, or DatasetUnrecognised saying why it is no data set.
         """
         if path == "":  # which Path takes for the folder that one is in
             raise DatasetNotFound("the path of the data set is empty; name a folder or a file")
