@@ -190,6 +190,21 @@ def test_blank_rows_are_nothing() -> None:
     assert faults(contents) == []
 
 
+@pytest.mark.parametrize("separator", ",;\t")
+def test_the_row_that_tells_excel_the_separator(separator: str) -> None:
+    rows = f"{HEADER}\na.jpg,40,30,cat,1,2,11,22,\n".replace(",", separator)
+    contents = read_text(a=f"sep={separator}\n{rows}")
+    assert boxes_of(contents) == {"a.jpg": [("cat", 1, 2, 11, 22)]}
+    assert faults(contents) == []
+
+
+def test_other_columns_are_named() -> None:
+    assert "; a.csv has filename, class, x, y, w, h" in str(
+        read_bytes(a=b"filename;class;x;y;w;h\na.jpg;cat;1;2;3;4\n")
+    )
+    assert "has" not in str(read_bytes(a=b"1,2,3\n4,5,6\n"))
+
+
 def test_a_million_images_that_are_not_there_are_not_a_million_problems() -> None:
     rows = "".join(f"{number}.jpg,40,30,cat,1,2,3,4,\n" * 2 for number in range(1000))
     contents = read_text(a=f"{HEADER}\n{rows}a.jpg,40,30,cat,1,2,3,4,\n")

@@ -11,6 +11,7 @@ in the splits of both, so that a CSV of everything beside its parts does no harm
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ from sightline.data.formats.csv_rows import (
 )
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.lost import find_lost_marks
+from sightline.data.formats.shapes import shown
 from sightline.data.images import IMAGE_SUFFIXES
 from sightline.data.records import Problem, Record
 from sightline.data.staging import Tick, copy_images, name_copies, staged_folder
@@ -60,6 +62,7 @@ _LABELS = (
     *("class", "label", "classname", "labelname", "classlabel", "category", "categoryname"),
     *("celltype", "name"),
 )
+_MOST_SHOWN = 10  # columns of a file that has others than it should have
 _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("x1", "y1", "x2", "y2"),
@@ -109,7 +112,7 @@ def read_csv(listing: Listing) -> Contents | str:
     tables = [table for file in files if (table := _recognise(reading, file))]
     wanted = "columns of a file name, a class and four corners (filename, class, xmin, ...)"
     if not tables:
-        return f"CSV: {len(files)} .csv, none with {wanted}"
+        return f"CSV: {len(files)} .csv, none with {wanted}{_say_columns(reading, files[0])}"
     for file in sorted(set(files).difference(table.file for table, _ in tables)):
         reading.report("info", "csv-other", file, None, f"without {wanted}; not read")
     found = [_read_file(reading, table, columns) for table, columns in tables]
@@ -133,6 +136,16 @@ def _recognise(reading: Reading, file: str) -> tuple[CsvFile, _Columns] | None:
         if columns is not None:
             return table, columns
     return None
+
+
+def _say_columns(reading: Reading, file: str) -> str:
+    """Which columns there are instead, where the first row looks like a header; else ""."""
+    rows = [table.first_row for table in sniff_csv(reading, file)]
+    header = max(rows, key=len, default=())
+    if len(header) < 2 or any(math.isfinite(read_number(title)) for title in header):
+        return ""
+    there = ", ".join(header[:_MOST_SHOWN]) + (", ..." if len(header) > _MOST_SHOWN else "")
+    return f"; {file} has {shown(there)[1:-1]}"
 
 
 def _find_columns(header: Sequence[str]) -> _Columns | None:

@@ -17,6 +17,7 @@ from sightline.data.formats.contents import RawBox, RawImage, Reading, order_spl
 from sightline.data.records import Severity
 
 _SEPARATORS = ",;\t"
+_SEPARATOR_ROWS = ("sep=", *(f"sep={sign}" for sign in _SEPARATORS))
 _HEAD_BYTES = 64 * 1024
 # Of one kind and file: a CSV may name a million images that are not there.
 _MOST_REPORTED = 20
@@ -46,11 +47,17 @@ def sniff_csv(reading: Reading, file: str) -> list[CsvFile]:
     for separator in _SEPARATORS:
         try:
             rows = csv.reader(lines, delimiter=separator)
-            row = next((row for row in rows if any(map(str.strip, row))), [])
+            row = next((row for row in rows if not _is_blank(row)), [])
         except csv.Error:
             continue
         found.append(CsvFile(file, encoding, separator, tuple(map(str.strip, row))))
     return found
+
+
+def _is_blank(row: list[str]) -> bool:
+    """Whether it holds nothing, or only the separator, as Excel is told it: "sep=;"."""
+    texts = [text for text in map(str.strip, row) if text]
+    return not texts or (len(texts) == 1 and texts[0].lower() in _SEPARATOR_ROWS)
 
 
 def _encoding_of(head: bytes) -> str:
@@ -81,7 +88,7 @@ def read_rows(
                 try:
                     for row in rows:
                         if is_header:
-                            is_header = not any(map(str.strip, row))
+                            is_header = _is_blank(row)
                         elif len(row) > 1 or (row and row[0].strip()):
                             yield rows.line_num, row
                     return
