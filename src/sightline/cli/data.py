@@ -12,7 +12,7 @@ from sightline.cli.progress import progress_bar
 from sightline.data.dataset import Dataset
 from sightline.data.formats import WRITERS
 from sightline.data.staging import require_free
-from sightline.errors import DatasetEmpty, UsageError
+from sightline.errors import DatasetEmpty, DatasetError, UsageError
 
 if TYPE_CHECKING:
     from sightline.data.mend import Mended
@@ -177,13 +177,13 @@ def _load(path: str, check_images: bool | None = None) -> Dataset:
 
 
 def _require_apart(source: str, destination: str) -> None:
-    """Raises UsageError where the new folder is the source or lies in it, before long work.
+    """Raises DatasetError where the new folder is the source or lies in it, before long work.
 
     A folder beside a single annotation file is no part of the source.
     """
     old, new = Path(source).resolve(), Path(destination).resolve()
     if new.is_relative_to(old):
-        raise UsageError(f"{destination} is {source} or lies in it; name a folder outside")
+        raise DatasetError(f"{destination} is {source} or lies in it; name a folder outside")
     require_free(Path(destination))
 
 
