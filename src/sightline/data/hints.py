@@ -73,6 +73,7 @@ HINTS: Mapping[str, str] = {
     "lost-name": "nothing needs doing: boxes go with their images",
     "lost-split": "nothing needs doing, unless other tools look for that split",
     "lost-upright": "save the photo upright if TensorFlow is to read it",
+    "number-quoted": "write numbers without quotation marks",
     "outline-boxed": "nothing needs doing: boxes are what is trained on",
     "no-boxes": "label some objects first, with LabelImg for instance",
     "not-voc": "nothing needs doing, unless it was meant to be an annotation",

@@ -73,7 +73,8 @@ def test_boxes_classes_crowds_areas_and_negatives(make_coco: Make) -> None:
         (entry(category_id="3"), "category-unknown"),
         (entry(bbox=[1, 2, 3]), "box-missing"),
         (entry(bbox=None), "box-missing"),
-        (entry(bbox=["1", 2, 3, 4]), "box-not-finite"),
+        (entry(bbox=["1", 2, "3.0", 4]), "number-quoted"),
+        (entry(bbox=[None, 2, 3, 4]), "box-not-finite"),
         (entry(bbox=[1, 2, 10**400, 4]), "box-not-finite"),
         (entry(bbox=[1, 2, 0, 4]), "box-empty"),
         (entry(bbox=[-4, 2, 9, 4]), "box-cut"),
@@ -384,7 +385,9 @@ def test_what_stands_beside_boxes_is_counted_and_not_kept(make_coco: Make) -> No
     some = [
         entry(segmentation=triangle, keypoints=[1, 2, 2]),
         entry(segmentation={"counts": "a", "size": [3, 4]}, bbox=[5, 5, 9, 9]),
-        entry(segmentation=triangle, bbox=["x", 5, 9, 9]),  # of another kind than it should be
+        entry(
+            segmentation=triangle, bbox=[4, 5, 9, 9], area="x"
+        ),  # of another kind than it should be
         entry(segmentation=[], keypoints=[], bbox=[5, 6, 9, 9]),
         entry(segmentation=None, bbox=[5, 7, 9, 9]),
     ]
@@ -423,3 +426,19 @@ def test_only_files_that_repeat_the_boxes_are_passed_over(make_coco: Make) -> No
     alone = read_coco(list_files(root))
     assert isinstance(alone, Contents)
     assert [len(raw.boxes) for raw in alone.images] == [1, 0]
+
+
+def test_numbers_written_as_text(make_coco: Make) -> None:
+    some = [
+        entry(bbox=["1", "2.5", 10, "20"]),
+        entry(bbox=["5", 5, 4, 4]),
+        entry(bbox=["x", 1, 2, 3]),
+    ]
+    contents = read_coco(list_files(make_coco(some)))
+    assert isinstance(contents, Contents)
+    boxes = [box.box_xyxy for box in contents.images[0].boxes]
+    assert boxes[:2] == [(1, 2.5, 11, 22.5), (5, 5, 9, 9)]
+    assert np.isnan(boxes[2][0])
+    (problem,) = contents.problems
+    assert (problem.code, problem.severity) == ("number-quoted", "warning")
+    assert "3 bbox(es), ['1', '2.5', 10, '20'] first" in problem.message

@@ -24,6 +24,7 @@ from msgspec import Raw
 from sightline.data.formats.coco_entries import (
     CocoImage,
     Id,
+    QuotedBox,
     fields_of,
     is_id,
     polygon_points,
@@ -68,6 +69,7 @@ class _File:
     boxes: dict[Id, list[RawBox]] = field(default_factory=lambda: defaultdict(list))
     polygons: int = 0
     segmentations: int = 0  # beside boxes
+    quoted: list[tuple[int | None, str]] = field(default_factory=list)  # line, bbox
     keypoints: int = 0
 
 
@@ -126,6 +128,10 @@ def _read_file(reading: Reading, file: str) -> _File | None:
     for entry in annotations:
         _read_box(reading, found, text, entry)
     reading.note_outlines(file, polygons=found.polygons)
+    if found.quoted:
+        line, bbox = found.quoted[0]
+        message = f"numbers as text in {len(found.quoted)} bbox(es), {bbox} first; read as numbers"
+        reading.report("warning", "number-quoted", file, line, message)
     beside = {"segmentation(s)": found.segmentations, "set(s) of keypoints": found.keypoints}
     if said := " and ".join(f"{count:,} {what}" for what, count in beside.items() if count):
         message = f"{said} are not kept: boxes are what is trained on"
@@ -196,6 +202,8 @@ def _read_box(reading: Reading, found: _File, text: JsonText, entry: Raw) -> Non
         found.polygons += 1
     elif box.bbox is not None:
         found.segmentations += box.has_segmentation()
+        if isinstance(box, QuotedBox):
+            found.quoted.append((line, shown(fields_of(entry).get("bbox"))))
         left, top, width, height = box.bbox
         box_xyxy = (left, top, left + width, top + height)
     else:

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import Raw
 
+from sightline.data.formats.csv_rows import read_number
 from sightline.data.formats.jsonfile import object_parts, read_part, value_of
 from sightline.data.formats.shapes import number
 
@@ -40,6 +41,10 @@ class CocoBox(msgspec.Struct):
 
     def has_keypoints(self) -> bool:
         return _holds_something(self.keypoints)
+
+
+class QuotedBox(CocoBox):
+    """One with corners written as text."""
 
 
 class CocoImage(msgspec.Struct):
@@ -88,11 +93,12 @@ def _loose_box(fields: dict[str, Any], parts: dict[str, Raw]) -> CocoBox:
     image, category, corner = (fields.get(key) for key in ("image_id", "category_id", "bbox"))
     flags = fields.get("attributes")
     flags = flags if isinstance(flags, dict) else {}
-    bbox = None
+    bbox, kind = None, CocoBox
     if isinstance(corner, list) and len(corner) == 4:
-        left, top, width, height = (number(value) for value in corner)
+        left, top, width, height = map(_number, corner)
+        kind = QuotedBox if any(isinstance(value, str) for value in corner) else CocoBox
         bbox = (left, top, width, height)
-    return CocoBox(
+    return kind(
         image if is_id(image) else None,
         category if is_id(category) else None,
         bbox,
@@ -102,6 +108,11 @@ def _loose_box(fields: dict[str, Any], parts: dict[str, Raw]) -> CocoBox:
         parts.get("segmentation", _NOTHING),
         parts.get("keypoints", _NOTHING),
     )
+
+
+def _number(value: Any) -> float:
+    """A number, one written as text included; NaN for anything else."""
+    return read_number(value) if isinstance(value, str) else number(value)
 
 
 def polygon_points(segmentation: Any) -> list[tuple[float, float]]:
