@@ -76,6 +76,10 @@ REAL_PROBLEMS = {
     "formats/roboflow/tests/datasets/sharks-tiny-coco": {
         ("info", "category-group", "test/_annotations.coco.json"),
         ("info", "box-cut", "train/_annotations.coco.json"),
+        *(
+            ("info", "outline-boxed", f"{s}/_annotations.coco.json")
+            for s in ("train", "valid", "test")
+        ),
         # Frames of a video; the last numbers of their names are left out here.
         *(("info", "image-alike", f"train/sharks_mp4-{n}_jpg") for n in (7, 13, 15, 17, 20)),
         *(("warning", "image-leaks-nearly", f"valid/sharks_mp4-{n}_jpg") for n in (14, 18)),
