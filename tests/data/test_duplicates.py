@@ -184,9 +184,9 @@ def nudged(thumbnail: bytes, seed: int) -> bytes:
 def on_a_table(left: int, top: int, seed: int) -> bytes:
     """A plain table in the light of a lamp, which hangs elsewhere each time, and one dark thing."""
     lamp = np.random.default_rng(seed)
-    y, x = np.mgrid[-1:1:16j, -1:1:16j] - lamp.uniform(-0.2, 0.2, (2, 1, 1))
-    levels = 180 - 60 * (x**2 + y**2) + lamp.normal(0, 2, (16, 16))
-    levels[top : top + 3, left : left + 3] = 30
+    y, x = np.mgrid[-1:1:16j, -1:1:16j] - lamp.uniform(-0.1, 0.1, (2, 1, 1))
+    levels = 180 - 60 * (x**2 + y**2) + lamp.normal(0, 1, (16, 16))
+    levels[top : top + 3, left : left + 3] -= 80
     return levels.clip(0, 255).astype(np.uint8).tobytes()
 
 
@@ -194,10 +194,8 @@ class TestLikeness:
     def test_what_lies_on_a_table_makes_the_picture_and_not_the_lamp(self) -> None:
         places = [(2, 2), (2, 10), (10, 2), (10, 10), (6, 7)]
         tables = [on_a_table(*place, seed) for seed, place in enumerate(places * 4)]
-        brighter = [bytes(min(255, level + 20) for level in table) for table in tables]
-        found = near_pairs([*tables, *brighter])
-        assert {(index, index + 20) for index in range(20)} <= found
-        assert all(places[a % 5] == places[b % 5] for a, b in found)
+        same = {(a, b) for a in range(20) for b in range(a + 1, 20) if (b - a) % 5 == 0}
+        assert near_pairs(tables) == same
 
     @given(
         kinds=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=30),
