@@ -58,7 +58,7 @@ clean:
 	rm -rf $(VENV) web/node_modules src/sightline/server/static
 
 # What takes long; the figures stand in docs/benchmarks.md.
-.PHONY: bench-graph bench-train bench-page bench-quickstart bench-install
+.PHONY: bench-graph bench-train bench-page bench-quickstart bench-install bench-data fuzz
 bench-graph: $(VENV)/.dev  ## our graph beside the official one
 	$(BIN)/python benchmarks/graph.py
 bench-train: $(VENV)/.dev  ## full trainings on three real data sets
@@ -68,5 +68,12 @@ bench-page: $(VENV)/.dev $(STATIC) browser  ## the live page in headless Chromiu
 bench-quickstart: $(VENV)/.dev  ## the quickstart as a user runs it, from nothing
 	rm -rf $(VENV)/quickstart
 	bash -c 'time $(BIN)/sightline quickstart $(VENV)/quickstart --no-serve'
+bench-data: $(VENV)/.dev  ## reading 100,000 images' annotations; TFRecord beside its floors
+	$(BIN)/python benchmarks/data_sets.py
+	$(BIN)/python benchmarks/tfrecord.py
 bench-install: $(VENV)/.dev  ## sizes of wheel and installations
 	$(BIN)/python benchmarks/install_size.py
+fuzz: $(VENV)/bin/python  ## every reader on damaged files, coverage-guided, in an environment of its own
+	$(PYTHON) -m venv $(VENV)/fuzz
+	$(VENV)/fuzz/bin/python -m pip install --quiet --constraint requirements/lock.txt --editable . atheris
+	$(VENV)/fuzz/bin/python tools/fuzz.py

@@ -1,10 +1,10 @@
 """Coverage-guided fuzzing of the data set readers: anything but our own errors is a fault.
 
-    python tools/fuzz.py TARGET [--runs 50000] [libFuzzer options such as -timeout=20]
+    python tools/fuzz.py [TARGET] [--runs 25000] [libFuzzer options such as -timeout=20]
 
 Each input is written as an annotation file beside one small picture, and the folder is loaded as
 a user would load it. Seeds are what the writers themselves write, so that mutations begin deep in
-the readers. `make fuzz` runs every target. Needs atheris.
+the readers. Without TARGET, each in its turn. Needs atheris; `make fuzz` installs it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import io
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -77,9 +78,15 @@ IMAGE = "a.png"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--runs", type=int, default=50_000)
+    parser.add_argument("target", choices=TARGETS, nargs="?")
+    parser.add_argument("--runs", type=int, default=25_000)
     args, options = parser.parse_known_args()
+    if args.target is None:
+        for target in TARGETS:
+            print(f"== {target}", flush=True)
+            command = [sys.executable, __file__, target, "--runs", str(args.runs), *options]
+            subprocess.run(command, check=True)  # noqa: S603 this script itself
+        return
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 where Linux has it
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         os.environ["SIGHTLINE_CACHE"] = os.path.join(folder, "cache")
