@@ -37,8 +37,9 @@ _LEAST_CONTRAST = 2.0
 _FLAT = 0.1
 # Pictures of one fixed camera are all alike. Each is compared with its most similar ones only.
 _MOST_CANDIDATES = 16
-# So many vectors are multiplied with so many at a time: the products stay in a core's cache.
-_ROWS, _COLUMNS = 256, 2048
+# So many vectors are multiplied with so many at a time, for 8 MiB of products. In smaller parts,
+# threads of the matrix product wait for each other too often on a busy machine.
+_ROWS, _COLUMNS = 1024, 2048
 _PAIRS = 2048  # compared closely at a time
 
 
