@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sightline.data.images import THUMBNAIL_PX
 from sightline.data.near import find_near_pairs, has_contrast
 
-_END_BYTES = 4096
+_END_BYTES = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +111,17 @@ def connect(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def find_identical(paths: Sequence[Path]) -> list[list[int]]:
     """Groups (two and more) of indices of files with equal bytes, in order of first index.
 
-    A file is read whole only where another has its size and its last 4 KiB.
+    A file is read only where another has its size, and beyond its last 64 KiB where those, too.
     """
-    groups = [list(range(len(paths)))]
-    for key in (_size, _end, _digest):
-        groups = [part for group in groups for part in _divide(group, paths, key)]
+    ends = [
+        part
+        for group in _divide(range(len(paths)), paths, _size)
+        for part in _divide(group, paths, _end)
+    ]
+    groups = []
+    for group in ends:
+        is_whole = _size(paths[group[0]]) <= _END_BYTES
+        groups += [group] if is_whole else _divide(group, paths, _digest)
     return sorted(groups)
 
 
