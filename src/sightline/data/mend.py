@@ -19,7 +19,7 @@ from sightline.data.dataset import Dataset
 from sightline.data.examine import Progress
 from sightline.data.formats import WRITERS
 from sightline.data.formats.contents import order_splits
-from sightline.data.formats.listing import stem_of
+from sightline.data.formats.image_names import stem_of
 from sightline.data.records import Problem, Record
 from sightline.errors import DatasetEmpty
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sightline.data.formats.contents import Reading, order_splits, split_named_in, tidy_name
+from sightline.data.formats.contents import Reading, order_splits, tidy_name
+from sightline.data.formats.image_names import split_named_in
 from sightline.data.formats.listing import Listing
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.data.formats.contents import Reading
-from sightline.data.formats.listing import Listing, folder_of, name_of
+from sightline.data.formats.image_names import folder_of, name_of
+from sightline.data.formats.listing import Listing
 
 FOLDERS = st.lists(st.sampled_from(["a", "b", "1", "2", "images", "train", "val"]), max_size=3)
 PATHS = st.builds(lambda folders, name: "/".join((*folders, name)), FOLDERS, st.sampled_from("xy"))

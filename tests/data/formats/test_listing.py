@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.data.formats.listing import Listing, folder_of, list_files, name_of, stem_of
+from sightline.data.formats.image_names import folder_of, name_of, stem_of
+from sightline.data.formats.listing import Listing, list_files
 
 NAMES = st.text("ab.é /", min_size=1, max_size=12).map(lambda name: str(PurePosixPath(name)))
 
@@ -60,7 +61,8 @@ class TestWalking:
 
 class TestFinding:
     def find(self, images: tuple[str, ...], name: str, annotation: str = "x.xml") -> str | None:
-        return Listing(Path("/set"), (annotation,), images).find_image(name, annotation)
+        found = Listing(Path("/set"), (annotation,), images).find_images(name, annotation)
+        return found[0] if found else None
 
     @pytest.mark.parametrize(
         "name",
@@ -81,8 +83,8 @@ class TestFinding:
 
     def test_by_the_name_without_its_ending(self) -> None:
         listing = Listing(Path("/set"), (), ("v1.2.final.png", "b/c.jpg"))
-        assert listing.find_stem("v1.2.final", "x.xml") == "v1.2.final.png"
-        assert listing.find_stem("v1.2", "x.xml") is None
+        assert listing.find_stems("v1.2.final", "x.xml") == ["v1.2.final.png"]
+        assert listing.find_stems("v1.2", "x.xml") == []
 
     def test_paths_stay_where_they_are(self) -> None:
         listing = Listing(Path("/set/annots"), (), ("../images/a.jpg",))

@@ -14,7 +14,8 @@ import pytest
 
 from sightline.data.dataset import Dataset
 from sightline.data.formats.contents import Contents
-from sightline.data.formats.listing import list_files, name_of
+from sightline.data.formats.image_names import name_of
+from sightline.data.formats.listing import list_files
 from sightline.data.formats.voc import read_voc
 from sightline.errors import DatasetError
 

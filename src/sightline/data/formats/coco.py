@@ -38,11 +38,11 @@ from sightline.data.formats.contents import (
     Reading,
     bounding_box,
     order_splits,
-    split_named_in,
     tidy_name,
 )
+from sightline.data.formats.image_names import folder_of, name_of, split_named_in, stem_of
 from sightline.data.formats.jsonfile import JsonText, object_parts, value_of
-from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.listing import Listing
 from sightline.data.formats.shapes import shown
 from sightline.data.records import Problem, Severity
 from sightline.data.staging import Tick, copy_images, name_copies, staged_folder

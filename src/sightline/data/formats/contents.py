@@ -17,7 +17,6 @@ from sightline.data.formats.image_names import (
     split_of_folders,
     stem_of,
 )
-from sightline.data.formats.image_names import split_named_in as split_named_in
 from sightline.data.formats.jsonfile import JsonDamaged, JsonText, read_json
 from sightline.data.formats.listing import Listing
 from sightline.data.records import Problem, Severity
@@ -92,14 +91,14 @@ class Reading:
 
     def find_image(self, name: str, file: str, line: int | None) -> str | None:
         """The listed image that `name`, written in `file`, means; None: there is none."""
-        return self._choose(self.listing.find_images(name, file), name, file, line)
+        return self.choose(self.listing.find_images(name, file), name, file, line)
 
     def find_stem(self, stem: str, file: str, line: int | None) -> str | None:
         """The listed image with that name but for its ending; None: there is none."""
-        return self._choose(self.listing.find_stems(stem, file), stem, file, line)
+        return self.choose(self.listing.find_stems(stem, file), stem, file, line)
 
-    def _choose(self, found: list[str], said: str, file: str, line: int | None) -> str | None:
-        """The first, and a problem where nothing tells it from others."""
+    def choose(self, found: list[str], said: str, file: str, line: int | None) -> str | None:
+        """The first of the images found for what is `said` in `file`, told where it has equals."""
         if len(found) > 1 and (file, said) not in self._doubted:
             self._doubted.add((file, said))
             others = f"{len(found) - 1} others" if len(found) > 2 else found[1]

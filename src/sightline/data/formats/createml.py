@@ -25,11 +25,11 @@ from sightline.data.formats.contents import (
     RawImage,
     Reading,
     order_splits,
-    split_named_in,
     tidy_name,
 )
+from sightline.data.formats.image_names import folder_of, name_of, split_named_in, stem_of
 from sightline.data.formats.jsonfile import JsonFile, JsonText, list_parts, object_parts, value_of
-from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.listing import Listing
 from sightline.data.formats.lost import find_lost_marks, find_lost_places
 from sightline.data.formats.shapes import number, shown
 from sightline.data.records import Problem

@@ -27,7 +27,6 @@ from sightline.data.formats.contents import (
     RawImage,
     Reading,
     order_splits,
-    split_named_in,
     tidy_name,
 )
 from sightline.data.formats.csv_rows import (
@@ -42,6 +41,7 @@ from sightline.data.formats.csv_rows import (
     spellings,
     split_of,
 )
+from sightline.data.formats.image_names import split_named_in
 from sightline.data.formats.listing import Listing
 from sightline.data.formats.lost import find_lost_marks
 from sightline.data.formats.shapes import shown

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 
-from sightline.data.formats.contents import RawBox, RawImage, Reading, order_splits, split_named_in
+from sightline.data.formats.contents import RawBox, RawImage, Reading, order_splits
+from sightline.data.formats.image_names import split_named_in
 from sightline.data.records import Severity
 
 _SEPARATORS = ",;\t"

@@ -26,11 +26,16 @@ from sightline.data.formats.contents import (
     Reading,
     bounding_box,
     order_splits,
-    split_named_in,
     tidy_name,
 )
-from sightline.data.formats.image_names import without_ending
-from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.image_names import (
+    folder_of,
+    name_of,
+    split_named_in,
+    stem_of,
+    without_ending,
+)
+from sightline.data.formats.listing import Listing
 from sightline.data.formats.shapes import Point, Tally, turned_corners
 from sightline.data.formats.xmltree import XmlDamaged, read_events
 

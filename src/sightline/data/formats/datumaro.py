@@ -24,11 +24,11 @@ from sightline.data.formats.contents import (
     RawImage,
     Reading,
     order_splits,
-    split_named_in,
     tidy_name,
 )
+from sightline.data.formats.image_names import split_named_in, stem_of
 from sightline.data.formats.jsonfile import JsonText, list_parts, object_parts, value_of
-from sightline.data.formats.listing import Listing, stem_of
+from sightline.data.formats.listing import Listing
 from sightline.data.formats.shapes import (
     Outline,
     Point,

@@ -10,8 +10,8 @@ import os
 import re
 
 from sightline.data.formats.contents import Reading
+from sightline.data.formats.image_names import folder_of, name_of
 from sightline.data.formats.labelmap import LabelItem, read_label_map
-from sightline.data.formats.listing import folder_of, name_of
 from sightline.data.formats.tfrecord_fields import Classes
 
 # TensorFlow writes its graphs to .pbtxt as well, of any size and without an item.

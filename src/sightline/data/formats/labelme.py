@@ -26,11 +26,11 @@ from sightline.data.formats.contents import (
     RawImage,
     Reading,
     order_splits,
-    split_named_in,
     tidy_name,
 )
+from sightline.data.formats.image_names import folder_of, split_named_in, stem_of
 from sightline.data.formats.jsonfile import JsonFile, value_of
-from sightline.data.formats.listing import Listing, folder_of, stem_of
+from sightline.data.formats.listing import Listing
 from sightline.data.formats.shapes import (
     Outline,
     Tally,

@@ -14,11 +14,10 @@ from pathlib import Path
 from sightline.data.formats.image_names import (
     IMAGE_FOLDERS,
     ImageNames,
+    folder_of,
+    stem_of,
     without_ending,
 )
-from sightline.data.formats.image_names import folder_of as folder_of
-from sightline.data.formats.image_names import name_of as name_of
-from sightline.data.formats.image_names import stem_of as stem_of
 from sightline.data.formats.jsonfile import JsonFile, sniff_json
 from sightline.data.images import FOREIGN_SUFFIXES, IMAGE_SUFFIXES
 from sightline.data.records import Problem
@@ -84,14 +83,6 @@ class Listing:
     def find_stems(self, stem: str, annotation: str) -> list[str]:
         """The listed images with that name but for its ending, equally near; often one or none."""
         return self._stems.find(stem, annotation)
-
-    def find_image(self, name: str, annotation: str) -> str | None:
-        """The first of `find_images`; None where there is none."""
-        return next(iter(self.find_images(name, annotation)), None)
-
-    def find_stem(self, stem: str, annotation: str) -> str | None:
-        """The first of `find_stems`; None where there is none."""
-        return next(iter(self.find_stems(stem, annotation)), None)
 
     @cached_property
     def _names(self) -> ImageNames:

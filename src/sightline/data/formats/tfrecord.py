@@ -21,18 +21,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.data.formats.contents import (
-    Contents,
-    RawBox,
-    RawImage,
-    Reading,
-    order_splits,
-    split_named_in,
-)
+from sightline.data.formats.contents import Contents, RawBox, RawImage, Reading, order_splits
 from sightline.data.formats.example import ExampleDamaged, read_example, write_example
+from sightline.data.formats.image_names import folder_of, name_of, split_named_in, stem_of
 from sightline.data.formats.labelmap import write_label_map
 from sightline.data.formats.labelmap_files import LabelMaps
-from sightline.data.formats.listing import Listing, folder_of, list_files, name_of, stem_of
+from sightline.data.formats.listing import Listing, list_files
 from sightline.data.formats.record_file import (
     checksum,
     looks_like_records,
@@ -233,7 +227,8 @@ class _Reader:
             message = f"image/filename {said!r} points outside the data set"
             self._report("warning", "filename-outside", place, message)
         images, file = self.around, place.file
-        found = images.find_image(said, file) or images.find_stem(stem_of(said), file)
+        alike = images.find_images(said, file) or images.find_stems(stem_of(said), file)
+        found = self.reading.choose(alike, said, file, None)
         if found is None:
             message = f"holds no image, and {said!r} is not in the folder"
             self._report("warning", "image-missing", place, message)

@@ -36,11 +36,16 @@ from sightline.data.formats.contents import (
     RawImage,
     Reading,
     order_splits,
-    split_named_in,
     tidy_name,
 )
-from sightline.data.formats.image_names import without_ending
-from sightline.data.formats.listing import Listing, folder_of, name_of, stem_of
+from sightline.data.formats.image_names import (
+    folder_of,
+    name_of,
+    split_named_in,
+    stem_of,
+    without_ending,
+)
+from sightline.data.formats.listing import Listing
 from sightline.data.formats.lost import find_lost_marks
 from sightline.data.formats.xmltree import XmlDamaged, line_of, read_xml, text_of
 from sightline.data.records import Problem, Record

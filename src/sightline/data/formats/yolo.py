@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sightline.data.formats.contents import CLASSES_FILE, Contents, RawImage, Reading
-from sightline.data.formats.listing import Listing, folder_of, stem_of
+from sightline.data.formats.image_names import folder_of, stem_of
+from sightline.data.formats.listing import Listing
 from sightline.data.formats.lost import find_lost_marks, find_lost_places
 from sightline.data.formats.yolo_config import (
     Config,

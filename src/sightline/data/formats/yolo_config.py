@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from sightline.data.formats.contents import CLASSES_FILE, Reading, tidy_name
-from sightline.data.formats.listing import folder_of, name_of
+from sightline.data.formats.image_names import folder_of, name_of
 from sightline.data.formats.yolo_labels import ClassNames, read_text
 
 MAX_CONFIG_BYTES = 2**20

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
-from sightline.data.formats.contents import Reading, order_splits, split_named_in
-from sightline.data.formats.listing import folder_of
+from sightline.data.formats.contents import Reading, order_splits
+from sightline.data.formats.image_names import folder_of, split_named_in
 from sightline.data.formats.yolo_config import Config, ancestors
 from sightline.data.formats.yolo_labels import MAX_FAULTS, read_text
 
