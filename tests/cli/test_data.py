@@ -320,6 +320,24 @@ class TestSplit:
         assert rows["images"] == [255, 73, 36]
         assert copy.format == "voc"
 
+    def test_what_is_changed_and_lost_is_said(self, run: Run, source: Any, tmp_path: Path) -> None:
+        """Of a format that is only read, and a group of objects: the copy is VOC, without it."""
+        folder = tmp_path / "set"
+        folder.mkdir()
+        for number in (1, 2):
+            shutil.copy(source("raccoon") / f"images/raccoon-{number}.jpg", folder)
+        (folder / "train-annotations-bbox.csv").write_text(
+            "ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf\n"
+            "raccoon-1,x,0.1,0.5,0.1,0.5,1\nraccoon-2,x,0.1,0.5,0.1,0.5,0\n"
+            "raccoon-2,x,0.5,0.5,0.1,0.5,0\n"
+        )
+        code, out, _ = run("split", folder, tmp_path / "copy", "--val", "0.5")
+        assert code == 0
+        changed, lost = out.split("what Pascal VOC cannot hold:")
+        assert "warning box-empty (1)" in changed.split("left out or changed on reading:")[1]
+        assert "info lost-crowd (1)" in lost
+        assert Dataset.load(tmp_path / "copy").format == "voc"
+
     def test_images_alike_stay_together(self, run: Run, source: Any, tmp_path: Path) -> None:
         _, out, _ = run("split", source("kangaroo"), tmp_path / "copy")
         copy = Dataset.load(tmp_path / "copy")

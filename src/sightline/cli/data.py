@@ -166,8 +166,8 @@ def _split(args: argparse.Namespace) -> int:
     dataset = _load(args.source, True).split(args.val, args.test, args.seed)
     format = dataset.format if dataset.format in WRITERS else "voc"
     with progress_bar("writing") as progress:
-        dataset.save(args.destination, format, progress)
-    print_split(dataset, args.destination, format)
+        lost = dataset.save(args.destination, format, progress)
+    print_split(dataset, lost, args.source, args.destination, format)
     return 0
 
 

@@ -77,20 +77,14 @@ def print_converted(
     from rich.text import Text
 
     console = _console()
-    changed = changed_on_reading(dataset.problems)
-    if changed:
-        console.print(Text("left out or changed on reading:", "bold"))
-        _print_groups(console, changed, has_hints=False, most=1)
-        tip = f"  `sightline data inspect {_printable(source)}` tells all of it"
-        console.print(Text(tip, "dim"))
-    if lost:
-        console.print(Text(f"what {FORMATS[format]} cannot hold:", "bold"))
-        _print_groups(console, lost, has_hints=True, most=1)
+    _print_changes(console, dataset, lost, source, format)
     console.print(Text(f"wrote {_printable(destination)}: {_described(dataset, format)}"))
 
 
-def print_split(dataset: Dataset, destination: str, format: str) -> None:
-    """A table of images and of boxes by class and split, and what became of images alike."""
+def print_split(
+    dataset: Dataset, lost: Sequence[Problem], source: str, destination: str, format: str
+) -> None:
+    """A table of images and boxes by split, what became of images alike, the rest as converted."""
     from rich.text import Text
 
     console = _console()
@@ -114,7 +108,25 @@ def print_split(dataset: Dataset, destination: str, format: str) -> None:
             "by name",
             style="yellow",
         )
+    _print_changes(console, dataset, lost, source, format)
     console.print(Text(f"wrote {_printable(destination)}: {_described(dataset, format)}"))
+
+
+def _print_changes(
+    console: Console, dataset: Dataset, lost: Sequence[Problem], source: str, format: str
+) -> None:
+    """What reading left out or changed, and what the format could not hold."""
+    from rich.text import Text
+
+    changed = changed_on_reading(dataset.problems)
+    if changed:
+        console.print(Text("left out or changed on reading:", "bold"))
+        _print_groups(console, changed, has_hints=False, most=1)
+        tip = f"  `sightline data inspect {_printable(source)}` tells all of it"
+        console.print(Text(tip, "dim"))
+    if lost:
+        console.print(Text(f"what {FORMATS[format]} cannot hold:", "bold"))
+        _print_groups(console, lost, has_hints=True, most=1)
 
 
 def _described(dataset: Dataset, format: str) -> str:
