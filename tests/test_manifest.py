@@ -51,13 +51,29 @@ EXAMPLE = Manifest(
 )
 
 
+SAVED_MODEL = dataclasses.replace(
+    EXAMPLE,
+    target="savedmodel",
+    resize="in-graph",
+    input_name="input_tensor",
+    output_names=("detection_boxes", "detection_scores", "detection_classes"),
+    box_format="yxyx_norm",
+    first_label=1,
+    files={
+        "saved_model.pb": FileEntry(10, "0" * 64),
+        "variables/variables.index": FileEntry(20, "f" * 64),
+    },
+    unproven="imported",
+)
+
+
 def store(folder: Path, value: Any) -> Path:
     (folder / "manifest.json").write_text(json.dumps(value), encoding="utf-8")
     return folder
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    for manifest in (EXAMPLE, dataclasses.replace(EXAMPLE, nms_iou=None, parity=())):
+    for manifest in (EXAMPLE, dataclasses.replace(EXAMPLE, nms_iou=None, parity=()), SAVED_MODEL):
         write_manifest(tmp_path, manifest)
         assert read_manifest(tmp_path) == manifest
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
@@ -66,6 +82,7 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_schema_is_one_and_takes_what_is_written() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     VALIDATOR.validate(EXAMPLE.to_json())
+    VALIDATOR.validate(SAVED_MODEL.to_json())
     VALIDATOR.validate(dataclasses.replace(EXAMPLE, nms_iou=None).to_json())
 
 
@@ -125,7 +142,12 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
         ("files", {}, "files.model.onnx: missing"),
         ("files.model.onnx", "x", "files.model.onnx: dict expected"),
         ("files.model.onnx.sha256", 5, "files.model.onnx.sha256: str expected, found 5"),
-        ("files", {"../model.onnx": {}}, "a plain file name expected, without folders"),
+        ("outputs.boxes", "other", "outputs: an ONNX graph has boxes, scores and labels from 0 on"),
+        ("target", "coreml", "target: 'onnx' or 'onnx-fp16' or"),
+        ("target", "tfjs", "files.model.json: missing"),
+        ("outputs.first_label", 2, "outputs.first_label: 0 or 1 expected, found 2"),
+        ("input.resize", "crop", "input.resize: 'stretch' or 'letterbox' or 'in-graph' expected"),
+        ("files", {"../model.onnx": {}}, "a file's path within the bundle expected"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, key: str, value: object, message: str) -> None:

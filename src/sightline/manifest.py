@@ -1,8 +1,9 @@
-"""The model bundle's manifest: read, checked, written. Knows no runtime and no image.
+"""The manifest of a bundle or artefact: read, checked, written. Knows no runtime and no image.
 
 A bundle is a folder with manifest.json, model.onnx and, for further training and export,
-weights.safetensors. The manifest declares everything a caller must do around the graph:
-stretch the image to `input`, threshold, apply NMS if any, scale boxes by the image's size.
+weights.safetensors; other artefacts have other files in place of the graph (`MAIN_FILES`). The
+manifest declares everything a caller must do around the graph: resize the image to `input`,
+threshold, apply NMS if any, scale boxes by the image's size.
 The JSON Schema is contracts/manifest.schema.json.
 """
 
@@ -13,7 +14,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sightline.errors import BundleDamaged, BundleTooNew, ModelNotFound
@@ -22,6 +23,16 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 GRAPH_NAME = "model.onnx"
 WEIGHTS_NAME = "weights.safetensors"
+# What an artefact of each target is opened by.
+MAIN_FILES = {
+    "onnx": GRAPH_NAME,
+    "onnx-fp16": GRAPH_NAME,
+    "onnx-int8": GRAPH_NAME,
+    "savedmodel": "saved_model.pb",
+    "tfjs": "model.json",
+    "litert": "model.tflite",
+}
+STRETCH, LETTERBOX, IN_GRAPH = RESIZES = ("stretch", "letterbox", "in-graph")
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,13 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What manifest.json says. `width` and `height` are the graph's input in pixels."""
+    """What manifest.json says. `width` and `height` are the graph's input in pixels.
+
+    resize: how a picture gets that size: stretched, letterboxed (scaled to fit the upper left,
+    the rest filled with grey 114), or by the graph itself, which then takes any size.
+    output_names: of boxes, scores and labels. first_label: what the graph calls the first class.
+    unproven: why no runtime has shown that the artefact finds what the network finds, else None.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -44,37 +61,52 @@ class Manifest:
     nms_iou: float | None
     max_detections: int
     batch: int = 1
+    target: str = "onnx"
+    resize: str = STRETCH
     interpolation: str = "bilinear-antialias"
+    input_name: str = "image"
+    output_names: tuple[str, str, str] = ("boxes", "scores", "labels")
+    box_format: str = "xyxy_norm"
+    first_label: int = 0
     architecture: str = ""
     base: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     parity: tuple[Mapping[str, Any], ...] = ()
+    unproven: str | None = None
+
+    @property
+    def main_file(self) -> str:
+        """The file that the artefact is opened by."""
+        return MAIN_FILES[self.target]
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as plain JSON values, in the schema's shape."""
+        boxes, scores, labels = self.output_names
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
+            "target": self.target,
             "architecture": self.architecture,
             "labels": list(self.labels),
             "input": {
-                "name": "image",
+                "name": self.input_name,
                 "width": self.width,
                 "height": self.height,
                 "batch": self.batch,
                 "dtype": "uint8",
                 "layout": "NHWC",
                 "color": "RGB",
-                "resize": "stretch",
+                "resize": self.resize,
                 "interpolation": self.interpolation,
             },
             "outputs": {
-                "boxes": "boxes",
-                "scores": "scores",
-                "labels": "labels",
-                "box_format": "xyxy_norm",
+                "boxes": boxes,
+                "scores": scores,
+                "labels": labels,
+                "box_format": self.box_format,
+                "first_label": self.first_label,
                 "max_detections": self.max_detections,
             },
             "score_threshold": self.score_threshold,
@@ -87,6 +119,7 @@ class Manifest:
                 for name, entry in self.files.items()
             },
             "parity": [dict(certificate) for certificate in self.parity],
+            **({} if self.unproven is None else {"unproven": self.unproven}),
         }
 
 
@@ -176,6 +209,8 @@ class _Fields:
         found = self.value.get(key, default)
         if found is ...:
             raise self.wrong(key, "missing")
+        if found is None and default is None:
+            return None
         accepted = (int, float) if kind is float else kind
         if not isinstance(found, accepted) or (kind is not bool and isinstance(found, bool)):
             raise self.wrong(key, f"{kind.__name__} expected, found {found!r:.60}")
@@ -193,8 +228,8 @@ class _Fields:
             raise self.wrong(key, f"a number in 0..1 expected, found {found!r:.60}")
         return float(found)
 
-    def one_of(self, key: str, *allowed: str) -> str:
-        found: str = self.get(key, str)
+    def one_of(self, key: str, *allowed: str, default: Any = ...) -> str:
+        found: str = self.get(key, str, default)
         if found not in allowed:
             raise self.wrong(key, f"{' or '.join(map(repr, allowed))} expected, found {found!r}")
         return found
@@ -215,26 +250,24 @@ def _parse(value: Any, path: Path) -> Manifest:
     labels = top.get("labels", list)
     if not labels or not all(isinstance(label, str) and label for label in labels):
         raise top.wrong("labels", "a list of one or more non-empty strings expected")
-    graph_input = top.inner("input")
-    for key, only in (
-        ("name", "image"),
-        ("dtype", "uint8"),
-        ("layout", "NHWC"),
-        ("color", "RGB"),
-        ("resize", "stretch"),
-    ):
+    target = top.one_of("target", *MAIN_FILES, default="onnx")
+    graph_input, outputs = top.inner("input"), top.inner("outputs")
+    for key, only in (("dtype", "uint8"), ("layout", "NHWC"), ("color", "RGB")):
         graph_input.one_of(key, only)
-    outputs = top.inner("outputs")
-    outputs.one_of("box_format", "xyxy_norm")
-    files = top.inner("files")
-    entries = {}
-    for name in files.value:
-        if Path(name).name != name:
-            raise files.wrong(name, "a plain file name expected, without folders")
-        item = files.inner(name)
-        entries[name] = FileEntry(item.get("size", int), item.get("sha256", str))
-    if GRAPH_NAME not in entries:
-        raise files.wrong(GRAPH_NAME, "missing")
+    names = (
+        graph_input.get("name", str),
+        *(outputs.get(key, str) for key in ("boxes", "scores", "labels")),
+    )
+    box_format = outputs.one_of("box_format", "xyxy_norm", "yxyx_norm")
+    first_label = outputs.get("first_label", int, 0)
+    if first_label not in (0, 1):
+        raise outputs.wrong("first_label", f"0 or 1 expected, found {first_label}")
+    if target.startswith("onnx"):  # which the browser's runtime reads too: it has but one contract
+        graph_input.one_of("name", "image")
+        outputs.one_of("box_format", "xyxy_norm")
+        if names[1:] != ("boxes", "scores", "labels") or first_label:
+            raise outputs.wrong("", "an ONNX graph has boxes, scores and labels from 0 on")
+    entries = _parse_files(top.inner("files"), MAIN_FILES[target])
     parity = top.get("parity", list, [])
     return Manifest(
         name=top.get("name", str),
@@ -242,6 +275,12 @@ def _parse(value: Any, path: Path) -> Manifest:
         width=graph_input.positive("width"),
         height=graph_input.positive("height"),
         batch=graph_input.positive("batch", 1),
+        target=target,
+        resize=graph_input.one_of("resize", *RESIZES),
+        input_name=names[0],
+        output_names=(names[1], names[2], names[3]),
+        box_format=box_format,
+        first_label=first_label,
         interpolation=graph_input.one_of("interpolation", "bilinear-antialias"),
         score_threshold=top.fraction("score_threshold"),
         nms_iou=None if top.value.get("nms_iou") is None else top.fraction("nms_iou"),
@@ -252,4 +291,18 @@ def _parse(value: Any, path: Path) -> Manifest:
         training=top.get("training", dict, {}),
         files=entries,
         parity=tuple(parity),
+        unproven=top.get("unproven", str, None),
     )
+
+
+def _parse_files(files: _Fields, main_file: str) -> dict[str, FileEntry]:
+    entries = {}
+    for name in files.value:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.name:
+            raise files.wrong(name, "a file's path within the bundle expected")
+        item = files.inner(name)
+        entries[name] = FileEntry(item.get("size", int), item.get("sha256", str))
+    if main_file not in entries:
+        raise files.wrong(main_file, "missing")
+    return entries
