@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sightline.runtime.postprocess import postprocess
+from sightline.data.images import letterbox_size
+from sightline.runtime.postprocess import letterbox_span, postprocess
 
 GOLDEN = Path(__file__).resolve().parents[2] / "contracts" / "golden" / "postprocess.json"
-CASES = json.loads(GOLDEN.read_text(encoding="utf-8"))["cases"]
+CASES, LETTERBOX = (
+    json.loads(GOLDEN.read_text(encoding="utf-8"))[k] for k in ("cases", "letterbox")
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
@@ -39,6 +42,22 @@ def test_golden(case: dict) -> None:
         np.float32,
         np.int32,
     )
+
+
+@pytest.mark.parametrize("case", LETTERBOX, ids=[case["name"] for case in LETTERBOX])
+def test_golden_letterbox(case: dict) -> None:
+    assert list(letterbox_size(*case["image"], *case["input"])) == case["inner"]
+    width, height = letterbox_span(*case["image"], *case["input"])
+    kept = postprocess(
+        np.array(case["boxes_xyxy_norm"], np.float32),
+        np.ones(1, np.float32),
+        np.zeros(1, np.int32),
+        threshold=0.5,
+        nms_iou=None,
+        width=width,
+        height=height,
+    )
+    np.testing.assert_array_equal(kept.boxes_xyxy, np.array(case["boxes_xyxy"], np.float32))
 
 
 def test_there_are_enough_cases() -> None:

@@ -47,6 +47,7 @@ MAX_BYTES = 256 * 1024 * 1024
 # 64 GB the moment it is resized one axis at a time.
 MAX_EDGE = 65_535
 THUMBNAIL_PX = 16
+LETTERBOX_GREY = 114  # YOLOX's padding
 
 _ORIENTATION_TAG = 0x0112  # TIFF 6.0, section 8; EXIF 2.32, table 4
 _TRANSPOSED = {5, 6, 7, 8}  # orientations whose rows are the scene's columns
@@ -174,6 +175,25 @@ def resize_stretch(image: Image.Image, width: int, height: int) -> NDArray[np.ui
     if image.height != height:
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(image, np.uint8)
+
+
+def resize_letterbox(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB: scaled by one factor into the upper left, the rest grey 114.
+
+    What YOLOX was trained on (YOLOX, `preproc` of its data augmentation), with the one filter of
+    `resize_stretch`. contracts/golden/resize.json holds the browser to the same bytes.
+    """
+    inner_width, inner_height = letterbox_size(image.width, image.height, width, height)
+    canvas = np.full((height, width, 3), LETTERBOX_GREY, np.uint8)
+    canvas[:inner_height, :inner_width] = resize_stretch(image, inner_width, inner_height)
+    return canvas
+
+
+def letterbox_size(image_width: int, image_height: int, width: int, height: int) -> tuple[int, int]:
+    """Width and height of an image that is scaled to fit into width x height, rounded down."""
+    if image_width * height >= image_height * width:
+        return width, max(1, image_height * width // image_width)
+    return max(1, image_width * height // image_height), height
 
 
 def flatten_image(image: Image.Image) -> Image.Image:

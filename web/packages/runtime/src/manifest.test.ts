@@ -36,12 +36,15 @@ describe("parseManifest", () => {
       labels: ["kangaroo", "wallaby"],
       width: 416,
       height: 320,
+      resize: "stretch",
       scoreThreshold: 0.4,
       nmsIou: null,
       maxDetections: 300,
       graph: { size: 12, sha256: "ab".repeat(32) },
     });
     expect(parseManifest({ ...manifest(), nms_iou: 0.7 }, "m.json").nmsIou).toBe(0.7);
+    const letterboxed = { ...manifest(), input: { ...manifest().input, resize: "letterbox" } };
+    expect(parseManifest(letterboxed, "m.json").resize).toBe("letterbox");
   });
 
   it("says so when the model is of a later version", () => {
@@ -62,6 +65,7 @@ describe("parseManifest", () => {
     ["input.width", { ...manifest(), input: { ...manifest().input, width: 0 } }],
     ["input.batch", { ...manifest(), input: { ...manifest().input, batch: 4 } }],
     ["input.layout", { ...manifest(), input: { ...manifest().input, layout: "NCHW" } }],
+    ["input.resize", { ...manifest(), input: { ...manifest().input, resize: "in-graph" } }],
     ["outputs", { ...manifest(), outputs: undefined }],
     ["files.model.onnx", { ...manifest(), files: {} }],
     [

@@ -19,6 +19,8 @@ export interface Manifest {
   readonly labels: readonly string[];
   readonly width: number;
   readonly height: number;
+  /** How an image gets that size: whatever its proportions, or scaled by one factor and padded. */
+  readonly resize: "stretch" | "letterbox";
   readonly scoreThreshold: number;
   /** Boxes of one class with a greater IoU are duplicates; null: the graph leaves none. */
   readonly nmsIou: number | null;
@@ -41,7 +43,10 @@ export function parseManifest(value: unknown, where: string): Manifest {
   input.only("dtype", "uint8");
   input.only("layout", "NHWC");
   input.only("color", "RGB");
-  input.only("resize", "stretch");
+  const resize = input.text("resize");
+  if (resize !== "stretch" && resize !== "letterbox") {
+    throw input.wrong("resize", '"stretch" or "letterbox" expected');
+  }
   input.only("interpolation", "bilinear-antialias");
   if (input.optional("batch") !== undefined && input.integer("batch", 1) !== 1) {
     throw input.wrong("batch", "1 expected: this page runs one frame at a time");
@@ -56,6 +61,7 @@ export function parseManifest(value: unknown, where: string): Manifest {
     labels: top.texts("labels"),
     width: input.integer("width", 1),
     height: input.integer("height", 1),
+    resize,
     scoreThreshold: top.fraction("score_threshold"),
     nmsIou: top.optional("nms_iou") === undefined ? null : top.fraction("nms_iou"),
     maxDetections: outputs.integer("max_detections", 1),

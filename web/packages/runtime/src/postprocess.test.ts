@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import golden from "../../../../contracts/golden/postprocess.json";
-import { postprocess } from "./postprocess";
+import { letterboxSpan, postprocess } from "./postprocess";
 
 describe("postprocess", () => {
   it.each(golden.cases)("gives the golden detections: $name", (item) => {
@@ -22,6 +22,28 @@ describe("postprocess", () => {
     expect(found.labelIds).toEqual(
       Int32Array.from(item.kept, (index) => outputs.labelIds[index] ?? -1),
     );
+  });
+
+  it.each(golden.letterbox)("gives the golden boxes of letterboxed images: $name", (item) => {
+    const size = ([width, height]: number[]) => ({ width: width ?? 0, height: height ?? 0 });
+    const found = postprocess(
+      {
+        boxesXyxyNorm: new Float32Array(item.boxes_xyxy_norm.flat()),
+        scores: new Float32Array([1]),
+        labelIds: new Int32Array([0]),
+      },
+      { threshold: 0.5, nmsIou: null, ...letterboxSpan(size(item.image), size(item.input)) },
+    );
+    expect(found.boxesXyxy).toEqual(new Float32Array(item.boxes_xyxy.flat()));
+  });
+
+  it("stretches letterboxed boxes with frames that are shown in another size", () => {
+    const input = { width: 416, height: 416 };
+    const image = { width: 720, height: 576 };
+    const plain = letterboxSpan(image, input);
+    expect(plain.width).toBe(720);
+    const shown = letterboxSpan(image, input, { width: 1024, height: 576 });
+    expect(shown).toEqual({ width: 1024, height: plain.height });
   });
 
   it("gives the same at a high threshold as at a low one filtered afterwards", () => {

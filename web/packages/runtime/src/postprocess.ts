@@ -3,8 +3,10 @@
  *
  * Python does the same in sightline/runtime/postprocess.py; contracts/golden/postprocess.json holds
  * vectors for both. The threshold is compared in float32, IoU is computed in float64, pixels are
- * float32.
+ * float32 products with sizes rounded to float32.
  */
+
+import { letterboxSize, type Size } from "./resize";
 
 /** Best score first: (N, 4) xyxy, (N,) scores, (N,) indices into the labels. */
 export interface RawDetections {
@@ -24,7 +26,7 @@ export interface PostprocessOptions {
   /** A score counts when >= this. */
   readonly threshold: number;
   readonly nmsIou: number | null;
-  /** Of the image, in pixels. */
+  /** How many of the image's pixels 0..1 spans: its size, or what `letterboxSpan` says. */
   readonly width: number;
   readonly height: number;
 }
@@ -39,15 +41,30 @@ export function postprocess(outputs: GraphOutputs, options: PostprocessOptions):
   const boxesXyxy = new Float32Array(kept.length * 4);
   const scores = new Float32Array(kept.length);
   const labelIds = new Int32Array(kept.length);
+  const [width, height] = [Math.fround(options.width), Math.fround(options.height)];
   kept.forEach((index, position) => {
     for (let edge = 0; edge < 4; edge++) {
-      const size = edge % 2 === 0 ? options.width : options.height;
+      const size = edge % 2 === 0 ? width : height;
       boxesXyxy[position * 4 + edge] = (outputs.boxesXyxyNorm[index * 4 + edge] as number) * size;
     }
     scores[position] = outputs.scores[index] as number;
     labelIds[position] = outputs.labelIds[index] as number;
   });
   return { boxesXyxy, scores, labelIds };
+}
+
+/**
+ * How many pixels of a letterboxed image lie along the edges of the graph's `input`, where the
+ * image is `shown` in another size than its pixels' too (anamorphic video).
+ *
+ * More than the image has along the padded edge: 0..1 of the graph's boxes spans the padding too.
+ */
+export function letterboxSpan(image: Size, input: Size, shown: Size = image): Size {
+  const inner = letterboxSize(image.width, image.height, input.width, input.height);
+  return {
+    width: (shown.width * input.width) / inner.width,
+    height: (shown.height * input.height) / inner.height,
+  };
 }
 
 /** Greedy NMS: of two boxes of one class with IoU > `iou` the better, the earlier of equals. */

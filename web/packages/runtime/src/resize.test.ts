@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import golden from "../../../../contracts/golden/resize.json";
-import { planAxis, Resizer } from "./resize";
+import { Letterboxer, planAxis, Resizer } from "./resize";
 import { sha256Hex } from "./sha256";
 
 /** The golden file's noise, with an alpha channel of any value: alpha must not matter. */
@@ -64,6 +64,18 @@ describe("Resizer", () => {
     expect(() => new Resizer(4, 4).resize(new Uint8Array(15), 2, 2, new Uint8Array(48))).toThrow(
       RangeError,
     );
+  });
+});
+
+describe("Letterboxer", () => {
+  it.each(golden.letterbox_cases)("gives Python's bytes: $name", (item) => {
+    const pixels = drawPixels(item.width, item.height, item.seed, item.contrast);
+    const rgb = new Uint8Array(item.out_width * item.out_height * 3);
+    const letterboxer = new Letterboxer(item.out_width, item.out_height);
+    // An image of other proportions before it must leave no trace.
+    letterboxer.resize(drawPixels(9, 9, 5, "noise"), 9, 9, rgb);
+    letterboxer.resize(pixels, item.width, item.height, rgb);
+    expect(sha256Hex(rgb)).toBe(item.sha256);
   });
 });
 

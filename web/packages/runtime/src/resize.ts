@@ -87,6 +87,55 @@ export class Resizer {
   }
 }
 
+/** YOLOX's padding. */
+const LETTERBOX_GREY = 114;
+
+/** Scales RGBA images by one factor into the upper left of one size of RGB; the rest is grey. */
+export class Letterboxer {
+  readonly width: number;
+  readonly height: number;
+  #resizer = new Resizer(1, 1);
+  #inner = new Uint8Array(3);
+
+  constructor(width: number, height: number) {
+    this.width = width;
+    this.height = height;
+  }
+
+  /** Write (height, width, 3) RGB into `output` from (inputHeight, inputWidth, 4) RGBA. */
+  resize(rgba: Uint8Array, inputWidth: number, inputHeight: number, output: Uint8Array): void {
+    const inner = letterboxSize(inputWidth, inputHeight, this.width, this.height);
+    if (inner.width !== this.#resizer.width || inner.height !== this.#resizer.height) {
+      this.#resizer = new Resizer(inner.width, inner.height);
+      this.#inner = new Uint8Array(inner.width * inner.height * 3);
+    }
+    this.#resizer.resize(rgba, inputWidth, inputHeight, this.#inner);
+    output.fill(LETTERBOX_GREY);
+    for (let row = 0; row < inner.height; row++) {
+      const from = row * inner.width * 3;
+      output.set(this.#inner.subarray(from, from + inner.width * 3), row * this.width * 3);
+    }
+  }
+}
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The size of an image that is scaled to fit into width x height, rounded down. */
+export function letterboxSize(
+  imageWidth: number,
+  imageHeight: number,
+  width: number,
+  height: number,
+): Size {
+  if (imageWidth * height >= imageHeight * width) {
+    return { width, height: Math.max(1, Math.floor((imageHeight * width) / imageWidth)) };
+  }
+  return { width: Math.max(1, Math.floor((imageWidth * height) / imageHeight)), height };
+}
+
 // The loops below run a few million times a frame: flat, in 32-bit integers (Math.imul and |0 keep
 // the engine from doubles), and without clipping, since the weights are >= 0 and sum to 2^22 within
 // a few units, so that no sum can round past 255.

@@ -1,15 +1,15 @@
 /** The detector's worker: frames in, detections out. One request at a time, answered in order. */
 import { ModelHashMismatch, toWire, WorkerFailed } from "./errors";
 import { PixelReader } from "./pixels";
-import { postprocess } from "./postprocess";
+import { letterboxSpan, postprocess } from "./postprocess";
 import { type Answer, type Request, transferables } from "./protocol";
-import { Resizer } from "./resize";
+import { Letterboxer, Resizer } from "./resize";
 import { GraphSession } from "./session";
 import { sha256OfModel } from "./sha256";
 
 interface Model {
   readonly session: GraphSession;
-  readonly resizer: Resizer;
+  readonly resizer: Resizer | Letterboxer;
 }
 
 const reader = new PixelReader();
@@ -50,7 +50,8 @@ async function open(request: Request & { kind: "open" }): Promise<Answer> {
     );
   }
   const session = await GraphSession.open(manifest, graph, request.threads);
-  model = { session, resizer: new Resizer(manifest.width, manifest.height) };
+  const Fitting = manifest.resize === "letterbox" ? Letterboxer : Resizer;
+  model = { session, resizer: new Fitting(manifest.width, manifest.height) };
   return { kind: "opened", id: request.id };
 }
 
@@ -63,11 +64,14 @@ async function detect(request: Request & { kind: "detect" }, model: Model): Prom
   const outputs = await session.run();
   const inferred = performance.now();
   const { width, height } = shownSize(request.frame);
+  const span =
+    resizer instanceof Letterboxer
+      ? letterboxSpan(image, resizer, { width, height })
+      : { width, height };
   const found = postprocess(outputs, {
     threshold: request.threshold,
     nmsIou: session.manifest.nmsIou,
-    width,
-    height,
+    ...span,
   });
   const timing = {
     preprocessMs: ready - start,
