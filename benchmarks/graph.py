@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from sightline.runtime.detector import open_session
+from sightline.runtime.engines.onnx import open_session
 from sightline.workflow.resolve import make_zoo_bundle
 
 SHARED = Path(os.environ.get("SIGHTLINE_SHARED", "../shared"))

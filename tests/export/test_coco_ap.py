@@ -13,7 +13,8 @@ from sightline.evaluate.coco import Metrics, coco_metrics
 from sightline.evaluate.matching import ImageDetections, truth_of
 from sightline.evaluate.run import evaluate
 from sightline.labels import COCO_LABELS
-from sightline.runtime.detector import Detector, open_session
+from sightline.runtime.detector import Detector
+from sightline.runtime.engines.onnx import open_session
 
 
 def official_metrics(graph: Path, side: int, dataset: Dataset) -> Metrics:

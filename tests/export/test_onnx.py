@@ -13,7 +13,7 @@ import torch
 from sightline.export.deploy import DeployedDetector
 from sightline.export.onnx import OPSET, write_onnx
 from sightline.models.deimv2.network import DeimV2
-from sightline.runtime.detector import open_session
+from sightline.runtime.engines.onnx import open_session
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,7 +17,7 @@ from sightline.data.images import decode_image, resize_stretch
 from sightline.detections import Detections
 from sightline.export.parity import Parity, compare, detect_with_network
 from sightline.models.deimv2.network import DeimV2
-from sightline.runtime.detector import open_session
+from sightline.runtime.engines.onnx import open_session
 from sightline.runtime.postprocess import postprocess
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,7 +11,8 @@ from PIL import Image
 
 from sightline.errors import BundleDamaged, ImageNotFound, ImageUnreadable, UsageError
 from sightline.manifest import file_entry, read_manifest, write_manifest
-from sightline.runtime.detector import Detector, open_session
+from sightline.runtime.detector import Detector
+from sightline.runtime.engines.onnx import open_session
 
 
 def quarter_lit(width: int, height: int, *, lower: bool = False, right: bool = False) -> np.ndarray:

@@ -230,11 +230,11 @@ def test_a_fault_of_ours_tells_nothing(
     start: Any, atto_bundle: Path, shared: Path, check_problem: Any, caplog: Any
 ) -> None:
     (model,) = load_models([atto_bundle])
-    del model.detector.session
+    del model.detector.engine
     with start(models=[model]) as client:
         response = client.post("/image", files={"image": photo(shared)})
         check_problem(response, "internal")
-        assert "session" not in response.text and "Traceback" not in response.text
+        assert "engine" not in response.text and "Traceback" not in response.text
         assert response.headers["x-content-type-options"] == "nosniff"
         assert client.get("/healthz").status_code == 200
     assert "/image failed" in caplog.text and "AttributeError" in caplog.text

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sightline.errors import ModelNotFound
-from sightline.runtime.detector import (
+from sightline.errors import ModelNotFound, UsageError
+from sightline.runtime.detector import Detector, as_picture
+from sightline.runtime.engines.onnx import (
     MAX_THREADS,
-    Detector,
-    as_picture,
+    OnnxEngine,
     available_cores,
     open_session,
 )
@@ -102,8 +102,15 @@ def bench(
                 progress(before + done, runs * len(counts))
 
         detector = Detector.load(reference, threads=count)
-        stages = _time_stages(detector, content, picture, runs, advance)
-        compared = None if against is None else _compare(detector, against, picture, runs, count)
+        if not isinstance(detector.engine, OnnxEngine):
+            raise UsageError(
+                f"{detector.bundle} is for {detector.engine.runtime}; the bench is ONNX Runtime's"
+            )
+        session = detector.engine.session
+        stages = _time_stages(detector, session, content, picture, runs, advance)
+        compared = (
+            None if against is None else _compare(detector, session, against, picture, runs, count)
+        )
         results.append(ThreadResult(count, stages, compared))
     return BenchReport(detector.manifest.name, picture.width, picture.height, runs, tuple(results))
 
@@ -124,6 +131,7 @@ def draw_jpeg(width: int = 1280, height: int = 720) -> bytes:
 
 def _time_stages(
     detector: Detector,
+    session: onnxruntime.InferenceSession,
     content: bytes,
     picture: Image.Image,
     runs: int,
@@ -138,13 +146,18 @@ def _time_stages(
         "inference": lambda: detector.infer(pixels),
         "postprocess": lambda: detector.postprocess(outputs, picture.width, picture.height),
         END_TO_END: lambda: detector(content),
-        BARE: lambda: detector.session.run(None, feed),
+        BARE: lambda: session.run(None, feed),
     }
     return dict(zip(stages, _time_alternately(list(stages.values()), runs, advance), strict=True))
 
 
 def _compare(
-    detector: Detector, against: Path, picture: Image.Image, runs: int, threads: int
+    detector: Detector,
+    session: onnxruntime.InferenceSession,
+    against: Path,
+    picture: Image.Image,
+    runs: int,
+    threads: int,
 ) -> Comparison:
     other = open_session(against, threads=threads)
     ours_feed = {"image": detector.preprocess(picture)[None]}
@@ -153,7 +166,7 @@ def _compare(
         for node in other.get_inputs()
     }
     ours, theirs = _time_alternately(
-        [lambda: detector.session.run(None, ours_feed), lambda: other.run(None, theirs_feed)], runs
+        [lambda: session.run(None, ours_feed), lambda: other.run(None, theirs_feed)], runs
     )
     return Comparison(str(against), ours, theirs, ours.min_ms / theirs.min_ms)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightline.errors import ModelNotFound
-from sightline.manifest import GRAPH_NAME, MANIFEST_NAME
+from sightline.manifest import MAIN_FILES, MANIFEST_NAME
 from sightline.zoo import ZOO, bundle_dir, zoo_model
 
 BEST = "best"  # a run's bundle lies in this folder of it
@@ -17,7 +17,7 @@ def locate_bundle(reference: str | Path) -> Path:
     What lies on disk comes before a zoo name. Raises ModelNotFound saying what to do.
     """
     path = Path(reference)
-    if path.name in (MANIFEST_NAME, GRAPH_NAME) and path.is_file():
+    if path.name in (MANIFEST_NAME, *MAIN_FILES.values()) and path.is_file():
         path = path.parent
     if (path / MANIFEST_NAME).is_file():
         return path

@@ -16,7 +16,7 @@ from sightline.data.augment import STRONG, Augmentation, augment
 from sightline.data.images import decode_image
 from sightline.data.records import Record
 from sightline.models.deimv2.denoising import Target
-from sightline.runtime.detector import available_cores
+from sightline.runtime.engines.onnx import available_cores
 
 CACHE_BYTES = 2 * 1024**3
 MOST_THREADS = 8

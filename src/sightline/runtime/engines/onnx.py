@@ -1,0 +1,111 @@
+"""ONNX Runtime on this machine's CPU. Never reaches torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import BundleDamaged, UsageError
+from sightline.manifest import Manifest
+from sightline.runtime.engine import Outputs
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# More threads than this gain nothing on graphs of a few ms, and take cores from decoding.
+MAX_THREADS = 4
+
+
+class OnnxEngine:
+    """A graph in ONNX Runtime. May be called from several threads."""
+
+    runtime = "onnxruntime"
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self.session = session
+
+    @classmethod
+    def open(cls, bundle: Path, manifest: Manifest, *, threads: int | None = None) -> OnnxEngine:
+        """The bundle's graph; `threads` by default one a core, at most 4. Raises BundleDamaged."""
+        graph = bundle / manifest.main_file
+        session = open_session(graph, threads=threads)
+        _check_graph(session, manifest, graph)
+        return cls(session)
+
+    def run(self, image: NDArray[np.uint8]) -> Outputs:
+        """The outputs for one image (H, W, 3) RGB of the graph's size."""
+        boxes, scores, labels = self.session.run(
+            ["boxes", "scores", "labels"], {"image": image[None]}
+        )
+        return Outputs(boxes[0], scores[0], labels[0])
+
+    def close(self) -> None:
+        """Nothing: the session goes with the engine."""
+
+
+def open_session(graph: Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """ONNX Runtime's session of a graph file on the CPU.
+
+    Raises BundleDamaged for a file that it cannot read, UsageError for a number of threads.
+    """
+    import onnxruntime
+
+    if threads is not None and threads < 1:
+        raise UsageError(f"the number of threads is at least 1, not {threads}")
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or min(MAX_THREADS, available_cores())
+    options.inter_op_num_threads = 1
+    # Threads that spin while they wait made inference 2-4 times slower on a busy machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors; they are raised as well
+    try:
+        return onnxruntime.InferenceSession(
+            str(graph), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime raises a dozen kinds, all straight from Exception
+        raise BundleDamaged(
+            f"{graph} cannot be loaded by ONNX Runtime: {first_line(error)}"
+        ) from error
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_graph(session: onnxruntime.InferenceSession, manifest: Manifest, graph: Path) -> None:
+    """Raise BundleDamaged unless the graph's inputs and outputs are the manifest's."""
+    batch, count = manifest.batch, manifest.max_detections
+    if batch != 1:
+        raise BundleDamaged(f"{graph} takes {batch} images at once; export it with batch 1")
+    expected = {
+        "image": ("tensor(uint8)", [batch, manifest.height, manifest.width, 3]),
+        "boxes": ("tensor(float)", [batch, count, 4]),
+        "scores": ("tensor(float)", [batch, count]),
+        "labels": ("tensor(int32)", [batch, count]),
+    }
+    found: dict[str, Any] = {
+        node.name: (node.type, list(node.shape))
+        for node in (*session.get_inputs(), *session.get_outputs())
+    }
+    for name in [*expected, *found]:
+        if found.get(name) != expected.get(name):
+            raise BundleDamaged(
+                f"{graph}: {name} is {_described(found.get(name))}, the manifest wants "
+                f"{_described(expected.get(name))}; make the bundle again"
+            )
+
+
+def _described(node: tuple[str, list[Any]] | None) -> str:
+    return "absent" if node is None else f"{node[0]} {node[1]}"
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
