@@ -4,6 +4,7 @@
     ├── UsageError               wrong arguments (exit code 2)
     │   └── ConfigError          an unknown key or a value out of range
     ├── MissingExtra             an optional part is not installed; carries the pip line
+    │   └── MissingBrowser       nor is a program that no pip line brings
     ├── ImageError               one image cannot be used
     │   ├── ImageNotFound
     │   ├── ImageUnreadable      empty, truncated, not an image, SVG
@@ -17,6 +18,7 @@
     │   ├── ModelNotFound        no such bundle, run or zoo name
     │   ├── BundleDamaged        wrong sha256, truncated file, bad manifest
     │   ├── BundleTooNew         manifest of a later format version
+    │   ├── ForeignModelError    a file of another program that cannot be imported
     │   └── WeightsUnavailable   weights are neither cached nor downloadable
     ├── TrainingError            training cannot start or go on
     ├── ExportError              an artefact could not be made or proven
@@ -49,6 +51,13 @@ class MissingExtra(SightlineError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the [{extra}] extra: pip install 'sightline[{extra}]'")
+
+
+class MissingBrowser(MissingExtra):
+    """Its message says which browsers will do."""
+
+    def __init__(self, message: str) -> None:
+        SightlineError.__init__(self, message)
 
 
 class ImageError(SightlineError):
@@ -101,6 +110,10 @@ class BundleDamaged(ModelError):
 
 class BundleTooNew(ModelError):
     code = "bundle-too-new"
+
+
+class ForeignModelError(ModelError):
+    code = "foreign-model"
 
 
 class WeightsUnavailable(ModelError):
