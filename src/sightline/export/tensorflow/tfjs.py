@@ -1,0 +1,59 @@
+"""A TensorFlow.js graph model: model.json, weight shards and a label map, as its reader takes them.
+
+Written without the tensorflowjs package, which needs one exact TensorFlow and 2.9 GB. Clients call
+tf.loadGraphModel(url), then model.executeAsync(pixels).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline.export.tensorflow.frozen import freeze_graph
+from sightline.export.tensorflow.fusing import fuse_biases
+from sightline.export.tensorflow.graph_json import (
+    check_ops,
+    graph_signature,
+    graph_topology,
+    graph_weights,
+)
+from sightline.export.tensorflow.shards import write_shards
+
+MODEL_NAME = "model.json"
+
+
+def write_graph_model(
+    function: Any,
+    outputs: Sequence[str],
+    folder: Path,
+    *,
+    shard_bytes: int,
+    quantize: str | None = None,
+) -> None:
+    """Write model.json and its shards of a concrete function whose result is a dictionary.
+
+    `outputs` are the dictionary's keys in the order in which TensorFlow.js shall give them.
+    """
+    import tensorflow as tf
+
+    from sightline import __version__
+
+    graph = freeze_graph(function, outputs)
+    fuse_biases(graph)
+    check_ops(graph)
+    weights = graph_weights(graph, halve_kernels=quantize == "float16")
+    model = {
+        "format": "graph-model",
+        "generatedBy": f"TensorFlow {tf.__version__}",
+        "convertedBy": f"Sightline {__version__}",
+        "signature": graph_signature(
+            {spec.name: spec for spec in function.structured_input_signature[0]},
+            {name: function.structured_outputs[name] for name in outputs},
+        ),
+        "modelTopology": graph_topology(graph),
+        "weightsManifest": write_shards(weights, folder, shard_bytes),
+    }
+    text = json.dumps(model, separators=(",", ":"), ensure_ascii=False)
+    (folder / MODEL_NAME).write_text(text, encoding="utf-8")

@@ -1,0 +1,266 @@
+"""The graph model: what TensorFlow.js reads from it is what TensorFlow computes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sightline.errors import ExportError
+from sightline.export.tensorflow.shards import Weight, write_shards
+from sightline.export.tensorflow.tfjs import MODEL_NAME, write_graph_model
+from sightline.export.tensorflow.tfjs_ops import TFJS_OPS, TFJS_VERSION
+
+REPO = Path(__file__).resolve().parents[3]
+WEB = REPO / "web"
+CONVERTER = WEB / "node_modules/@tensorflow/tfjs-converter"
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def run_in_node() -> Run:
+    """What TensorFlow.js in Node makes of a folder, on a backend, for int32 inputs by name."""
+    node = shutil.which("node")
+    if node is None or not CONVERTER.is_dir():
+        pytest.skip("needs Node and web/node_modules (run `python hatch_build.py npm ci`)")
+
+    def run(folder: Path, backend: str, **inputs: np.ndarray) -> dict[str, Any]:
+        told = {k: {"shape": v.shape, "values": v.ravel().tolist()} for k, v in inputs.items()}
+        script = Path(__file__).with_name("run_graph_model.cjs")
+        done = subprocess.run(
+            [node, script, WEB, folder, backend],
+            input=json.dumps({"inputs": told}), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        assert said["backend"] == backend
+        return said
+
+    return run
+
+
+def arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {
+        name: np.array(found["values"], found["dtype"]).reshape(found["shape"])
+        for name, found in outputs.items()
+    }
+
+
+def trace(function: Callable[[Any], dict[str, Any]]) -> Any:
+    spec = tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")
+    return tf.function(function, autograph=False).get_concrete_function(spec)
+
+
+def write(function: Any, outputs: list[str], folder: Path, **options: Any) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    write_graph_model(function, outputs, folder, **{"shard_bytes": 4 * 2**20, **options})
+    model: dict[str, Any] = json.loads((folder / MODEL_NAME).read_text())
+    return model
+
+
+def ops_of(model: dict[str, Any]) -> Counter[str]:
+    return Counter(node["op"] for node in model["modelTopology"]["node"] if node["op"] != "Const")
+
+
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def small_network(pixels: Any) -> dict[str, Any]:
+    """One of each kind of operation that detectors are made of, with sizes known only when run."""
+    x = tf.cast(pixels, tf.float32) / 255
+    size = tf.shape(x)
+    x = x[:, size[1] // 4 :, : size[2] // 2]
+    x = tf.nn.conv2d(x, normal(1, 3, 3, 3, 8), 2, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    x = tf.nn.relu(x + normal(2, 8))
+    x = tf.nn.depthwise_conv2d(x, normal(3, 3, 3, 8, 1), [1, 1, 1, 1], "SAME")
+    x = tf.nn.bias_add(x, normal(4, 8))
+    best, order = tf.math.top_k(tf.reduce_mean(x, [1, 2]), 3)
+    rows = tf.gather(tf.constant(normal(5, 8, 100)), tf.reshape(order, [-1]))
+    scores = tf.sigmoid(tf.matmul(rows, normal(6, 100, 5)) + normal(7, 5))
+    end = tf.constant([2**40, 3], tf.int64)  # beyond int32: to the end
+    table = tf.strided_slice(tf.constant(normal(8, 6, 4)), tf.zeros(2, tf.int64), end)
+    return {"scores": scores, "order": order, "best": best, "constant": table}
+
+
+OUTPUTS = ["scores", "order", "best", "constant"]
+PIXELS = np.random.default_rng(9).integers(0, 256, (1, 40, 30, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "wasm"])
+def test_tensorflow_js_computes_what_tensorflow_does(
+    backend: str, tmp_path: Path, run_in_node: Run
+) -> None:
+    function = trace(small_network)
+    write(function, OUTPUTS, tmp_path, shard_bytes=100)
+    said = run_in_node(tmp_path, backend, input_tensor=PIXELS)
+    assert said["inputs"] == [{"name": "input_tensor", "shape": [1, -1, -1, 3], "dtype": "int32"}]
+    assert said["ops"].count("_FusedConv2D") == said["ops"].count("_FusedMatMul") == 1
+    expected = function(tf.constant(PIXELS))
+    for run in said["runs"]:  # the second after everything the first gave was freed
+        assert run["leaked"] == 0
+        assert list(run["outputs"]) == OUTPUTS
+        for name, found in arrays(run["outputs"]).items():
+            # float32 sums in another order: 1e-6 of numbers near 1
+            np.testing.assert_allclose(found, expected[name].numpy(), atol=1e-5, err_msg=name)
+
+
+def test_the_signature_says_names_types_and_shapes(tmp_path: Path) -> None:
+    model = write(trace(small_network), OUTPUTS, tmp_path)
+    assert model["format"] == "graph-model"
+    assert model["signature"]["inputs"] == {
+        "input_tensor": {
+            "name": "input_tensor:0",
+            "dtype": "DT_UINT8",
+            "tensorShape": {"dim": [{"size": n} for n in ("1", "-1", "-1", "3")]},
+        }
+    }
+    assert list(model["signature"]["outputs"]) == OUTPUTS
+    assert model["signature"]["outputs"]["order"] == {
+        "name": "order:0",
+        "dtype": "DT_INT32",
+        "tensorShape": {"dim": [{"size": "1"}, {"size": "3"}]},
+    }
+
+
+def test_the_topology_has_neither_values_nor_control(tmp_path: Path) -> None:
+    model = write(trace(small_network), OUTPUTS, tmp_path)
+    constants = 0
+    for node in model["modelTopology"]["node"]:
+        assert not any(name.startswith("^") for name in node.get("input", []))
+        assert not any(key.startswith("_") for key in node.get("attr", {}))
+        if node["op"] == "Const":
+            constants += 1
+            assert set(node["attr"]["value"]["tensor"]) <= {"dtype", "tensorShape"}
+    assert constants == len(model["weightsManifest"][0]["weights"])
+    assert set(model["modelTopology"]) == {"node", "versions"}
+
+
+def test_bias_and_relu_are_part_of_the_product(tmp_path: Path) -> None:
+    found = ops_of(write(trace(small_network), OUTPUTS, tmp_path))
+    assert found["_FusedConv2D"] == found["FusedDepthwiseConv2dNative"] == 1
+    assert found["_FusedMatMul"] == 1
+    assert not found.keys() & {"Conv2D", "DepthwiseConv2dNative", "MatMul", "Relu", "BiasAdd"}
+
+
+def test_what_must_not_be_fused_stays(tmp_path: Path, run_in_node: Run) -> None:
+    """A product read twice, a bias that is none, and wasm's wrong transposed product."""
+
+    def network(pixels: Any) -> dict[str, Any]:
+        x = tf.reshape(tf.cast(pixels, tf.float32) / 255, [40 * 30 // 20, 60])
+        twice = tf.matmul(x, normal(1, 60, 60))
+        transposed = tf.matmul(twice, tf.cast(normal(2, 60, 60), tf.float32), transpose_b=True)
+        wide = tf.matmul(x, normal(3, 60, 60)) + normal(4, 60, 1)
+        return {"a": twice + normal(5, 60), "b": twice, "c": transposed + normal(6, 60), "d": wide}
+
+    function = trace(network)
+    assert not ops_of(write(function, list("abcd"), tmp_path)).keys() & {"_FusedMatMul"}
+    expected = function(tf.constant(PIXELS))
+    outputs = run_in_node(tmp_path, "wasm", input_tensor=PIXELS)["runs"][0]["outputs"]
+    for name, found in arrays(outputs).items():
+        # sums of 60 products of numbers up to 50
+        np.testing.assert_allclose(found, expected[name].numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_an_operation_that_tensorflow_js_lacks_is_named(tmp_path: Path) -> None:
+    function = trace(lambda pixels: {"y": tf.math.lgamma(tf.cast(pixels, tf.float32))})
+    with pytest.raises(ExportError, match=r"TensorFlow\.js 4\.22\.0 does not know Lgamma \(node"):
+        write(function, ["y"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_known_operations_are_the_npm_package_s() -> None:
+    if not CONVERTER.is_dir():
+        pytest.skip("needs web/node_modules (run `python hatch_build.py npm ci`)")
+    assert json.loads((CONVERTER / "package.json").read_text())["version"] == TFJS_VERSION
+    operations = CONVERTER / "dist" / "operations"
+    mapper = (operations / "operation_mapper.js").read_text()
+    named: set[str] = set()
+    for name in re.findall(r"^import .* from '\./(op_list/\w+)';$", mapper, re.MULTILINE):
+        named.update(re.findall(r"'tfOpName': '(\w+)'", (operations / f"{name}.js").read_text()))
+    assert named == TFJS_OPS
+
+
+WEIGHTS = [
+    Weight("kernel", normal(1, 3, 3, 4, 5), halved=True),
+    Weight("bias", normal(2, 5)),
+    Weight("scalar", np.array(7, np.int64)),
+    Weight("end", np.array([2**40, -(2**40)], np.int64)),
+    Weight("flags", np.array([True, False, True])),
+    Weight("pixels", np.array([0, 255], np.uint8)),
+    Weight("empty", np.zeros((0, 4), np.float32)),
+]
+
+
+def read_shards(folder: Path, manifest: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """The weights as TensorFlow.js reads them: one after the other, through all files."""
+    found = {}
+    for group in manifest:
+        data = b"".join((folder / name).read_bytes() for name in group["paths"])
+        start = 0
+        for entry in group["weights"]:
+            stored = entry.get("quantization", entry)["dtype"]
+            kind = np.dtype("uint8" if stored == "bool" else stored).newbyteorder("<")
+            count = int(np.prod(entry["shape"]))
+            values = np.frombuffer(data, kind, count, start).astype(entry["dtype"])
+            found[entry["name"]] = values.reshape(entry["shape"])
+            start += count * kind.itemsize
+        assert start == len(data)
+    return found
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 7, 100, 402, 403, 404, 10**6])
+def test_shards_hold_every_weight_whatever_their_size(shard_bytes: int, tmp_path: Path) -> None:
+    manifest = write_shards(WEIGHTS, tmp_path, shard_bytes)
+    paths = manifest[0]["paths"]
+    assert paths == [f"group1-shard{n + 1}of{len(paths)}.bin" for n in range(len(paths))]
+    assert sorted(paths) == sorted(path.name for path in tmp_path.iterdir())
+    sizes = [(tmp_path / path).stat().st_size for path in paths]
+    assert set(sizes[:-1]) <= {shard_bytes}
+    assert 0 < sizes[-1] <= shard_bytes
+    found = read_shards(tmp_path, manifest)
+    assert [*found] == [weight.name for weight in WEIGHTS]
+    np.testing.assert_array_equal(
+        found["kernel"], WEIGHTS[0].values.astype(np.float16).astype(np.float32)
+    )
+    np.testing.assert_array_equal(found["bias"], WEIGHTS[1].values)
+    assert found["scalar"].tolist() == 7
+    assert found["end"].tolist() == [2**31 - 1, -(2**31)]
+    assert found["flags"].tolist() == [True, False, True]
+    assert found["pixels"].tolist() == [0, 255]
+    assert manifest[0]["weights"][0]["quantization"] == {
+        "dtype": "float16",
+        "original_dtype": "float32",
+    }
+
+
+def test_numbers_that_cannot_be_held_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="big reaches 70000"):
+        write_shards([Weight("big", np.array([7e4], np.float32), halved=True)], tmp_path, 100)
+    with pytest.raises(ExportError, match="words holds object values"):
+        write_shards([Weight("words", np.array([b"a"], object))], tmp_path, 100)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_float16_halves_kernels_and_nothing_else(tmp_path: Path, run_in_node: Run) -> None:
+    function = trace(small_network)
+    model = write(function, OUTPUTS, tmp_path, quantize="float16")
+    entries = model["weightsManifest"][0]["weights"]
+    halved = {tuple(entry["shape"]) for entry in entries if "quantization" in entry}
+    assert halved == {(3, 3, 3, 8), (3, 3, 8, 1), (100, 5)}
+    found = arrays(run_in_node(tmp_path, "wasm", input_tensor=PIXELS)["runs"][0]["outputs"])
+    expected = function(tf.constant(PIXELS))
+    # kernels of up to 3 lose 11 of 24 bits: 0.001 each, and they are summed
+    np.testing.assert_allclose(found["best"], expected["best"].numpy(), atol=0.01)
+    assert np.abs(found["best"] - expected["best"].numpy()).max() > 1e-6
+    np.testing.assert_array_equal(found["constant"], expected["constant"].numpy())
