@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import keyword
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import ModuleType
 
 from sightline.errors import SightlineError
 
-# Command -> its one-line help. The file is cli/NAME.py with add_arguments(parser) and run(args).
+# Command -> its one-line help. The file is cli/NAME.py (NAME_.py where Python has the word itself)
+# with add_arguments(parser) and run(args).
 COMMANDS = {
     "quickstart": "sample data, training, evaluation and a live page, with no network or camera",
     "data": "inspect data sets; mend, convert and split them",
     "train": "photos to a detector: fine-tune on your own objects",
     "evaluate": "the 12 COCO numbers of a model on a data set",
     "export": "a model as an artefact that was proven in its runtime",
+    "import": "a model of another program as a bundle",
     "predict": "detect in images, folders, videos and cameras",
     "serve": "the live page and the HTTP service",
     "models": "the models that have a name; pull their weights",
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a code page without a class's letters
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser(arguments).parse_args(arguments)
-    command = importlib.import_module(f"sightline.cli.{args.command}")
+    command = _load(args.command)
     try:
         return int(command.run(args))
     except BrokenPipeError:
@@ -76,8 +80,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         )
         child.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if name == named:  # the other commands' files are not even imported
-            importlib.import_module(f"sightline.cli.{name}").add_arguments(child)
+            _load(name).add_arguments(child)
     return parser
+
+
+def _load(command: str) -> ModuleType:
+    name = f"{command}_" if keyword.iskeyword(command) else command
+    return importlib.import_module(f"sightline.cli.{name}")
 
 
 if __name__ == "__main__":
