@@ -153,6 +153,44 @@ def test_bias_and_relu_are_part_of_the_product(tmp_path: Path) -> None:
     assert not found.keys() & {"Conv2D", "DepthwiseConv2dNative", "MatMul", "Relu", "BiasAdd"}
 
 
+def test_rows_are_gathered_by_the_quick_kernel(tmp_path: Path) -> None:
+    found = ops_of(write(trace(small_network), OUTPUTS, tmp_path))
+    assert found["GatherNd"] == 1
+    assert not found["GatherV2"]
+
+
+def test_joined_large_maps_are_not_joined(tmp_path: Path, run_in_node: Run) -> None:
+    """Small ones are, and those that others read too, or that are joined along another axis."""
+
+    def network(pixels: Any) -> dict[str, Any]:
+        small = tf.ensure_shape(tf.cast(pixels, tf.float32) / 255, [1, 40, 30, 3])
+        parts = [tf.tile(small, [1, 3, 2, n]) for n in (1, 2, 3)]
+        large = tf.concat([part * n for n, part in enumerate(parts, 1)], -1)
+        padding = [[0, 0], [1, 0], [0, 2], [0, 0]]
+        y = tf.nn.conv2d(large, normal(1, 3, 3, 18, 4), 2, padding)
+        read_twice = tf.concat([parts[0], -parts[1]], 3)
+        rows = tf.concat([parts[0], -parts[0]], 1)
+        few = tf.concat([small, -small], 3)
+        return {
+            "a": tf.nn.relu(y + normal(2, 4)),
+            "b": tf.nn.conv2d(read_twice, normal(3, 1, 1, 9, 2), 1, "VALID"),
+            "c": tf.reduce_sum(read_twice, [1, 2]),
+            "d": tf.nn.conv2d(rows, normal(4, 1, 1, 3, 2), 1, "VALID"),
+            "e": tf.nn.conv2d(few, normal(5, 2, 2, 6, 2), 1, "SAME"),
+        }
+
+    function = trace(network)
+    found = ops_of(write(function, list("abcde"), tmp_path))
+    assert found["Conv2D"] == 3 + 1 + 1 + 1
+    assert found["ConcatV2"] == 3
+    expected = function(tf.constant(PIXELS))
+    outputs = run_in_node(tmp_path, "wasm", input_tensor=PIXELS)["runs"][0]["outputs"]
+    for name, found_values in arrays(outputs).items():
+        # sums of up to 162 products of numbers near 1; c sums 7200 of them
+        bound = 0.1 if name == "c" else 1e-4
+        np.testing.assert_allclose(found_values, expected[name].numpy(), atol=bound)
+
+
 def test_what_must_not_be_fused_stays(tmp_path: Path, run_in_node: Run) -> None:
     """A product read twice, a bias that is none, and wasm's wrong transposed product."""
 

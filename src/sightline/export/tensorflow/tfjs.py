@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from sightline.export.tensorflow.frozen import freeze_graph
-from sightline.export.tensorflow.fusing import fuse_biases
 from sightline.export.tensorflow.graph_json import (
     check_ops,
     graph_signature,
     graph_topology,
     graph_weights,
 )
+from sightline.export.tensorflow.rewrites import rewrite_graph
 from sightline.export.tensorflow.shards import write_shards
 
 MODEL_NAME = "model.json"
@@ -41,7 +41,7 @@ def write_graph_model(
     from sightline import __version__
 
     graph = freeze_graph(function, outputs)
-    fuse_biases(graph)
+    rewrite_graph(graph)
     check_ops(graph)
     weights = graph_weights(graph, halve_kernels=quantize == "float16")
     model = {
