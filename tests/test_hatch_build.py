@@ -1,4 +1,4 @@
-"""When the web page is built into the package, and with which Node; `make web` builds it."""
+"""When the web pages are built into the package, and with which Node; `make web` builds it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ hatch_build = load_hatch_build()
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout whose page was built after its sources were written."""
+    """A checkout whose pages were built after their sources were written."""
     for name in ("web/package.json", "web/apps/live/main.ts", "web/node_modules/x/index.js"):
         write_file(tmp_path / name, at=1000)
-    write_file(tmp_path / hatch_build.STATIC / "index.html", at=2000)
+    for page in hatch_build.PAGES:
+        write_file(tmp_path / hatch_build.STATIC / page, at=2000)
     return tmp_path
 
 
@@ -41,12 +42,13 @@ def write_file(path: Path, at: float) -> None:
     os.utime(path, (at, at))
 
 
-def test_a_page_newer_than_its_sources_is_left_alone(checkout: Path) -> None:
+def test_pages_newer_than_their_sources_are_left_alone(checkout: Path) -> None:
     assert not hatch_build.is_stale(checkout)
 
 
-def test_a_missing_page_is_stale(checkout: Path) -> None:
-    (checkout / hatch_build.STATIC / "index.html").unlink()
+@pytest.mark.parametrize("page", hatch_build.PAGES)
+def test_a_missing_page_is_stale(checkout: Path, page: str) -> None:
+    (checkout / hatch_build.STATIC / page).unlink()
     assert hatch_build.is_stale(checkout)
 
 
@@ -57,7 +59,7 @@ def test_a_changed_source_makes_it_stale_an_installed_package_does_not(checkout:
     assert hatch_build.is_stale(checkout)
 
 
-def test_an_sdist_with_its_page_needs_no_node_whatever_the_times(checkout: Path) -> None:
+def test_an_sdist_with_its_pages_needs_no_node_whatever_the_times(checkout: Path) -> None:
     write_file(checkout / "PKG-INFO", at=1000)
     write_file(checkout / "web/apps/live/main.ts", at=3000)
     assert not hatch_build.is_stale(checkout)
