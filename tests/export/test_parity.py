@@ -15,7 +15,8 @@ from onnx import numpy_helper
 
 from sightline.data.images import decode_image, resize_stretch
 from sightline.detections import Detections
-from sightline.export.parity import Parity, compare, detect_with_network
+from sightline.export.parity import Parity, compare
+from sightline.export.proof import NetworkEngine
 from sightline.models.deimv2.network import DeimV2
 from sightline.runtime.engines.onnx import open_session
 from sightline.runtime.postprocess import postprocess
@@ -41,7 +42,7 @@ def parity(expected: Detections, found: Detections) -> Parity:
 
 def test_equal_detections_agree_whatever_their_order() -> None:
     result = parity(detections(CAT, DOG), detections(DOG, CAT))
-    assert result == Parity("test", 1, pytest.approx(0.2), 2, 0, 0.0, 0.0, 0.0)
+    assert result == Parity("test", 1, pytest.approx(0.2), 2, 0, 1.0, 0.0, 0.0, 0.0)
     assert result.holds()
 
 
@@ -110,7 +111,7 @@ def test_drift_is_measured(rows: list[tuple[int, float, int]], seed: int) -> Non
         assert not result.holds(score=score / 2 - 1e-6)
     assert set(result.to_json()) == {
         "runtime", "images", "score_floor", "matched", "unmatched", "max_score_drift",
-        "max_box_drift_px", "mean_box_drift_px",
+        "max_box_drift_px", "mean_box_drift_px", "label_agreement", "ap", "ap_pytorch",
     }  # fmt: skip
 
 
@@ -123,20 +124,21 @@ def pictures(shared: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def expected(pictures: list[np.ndarray], coco_network: Callable[[str], DeimV2]) -> list[Detections]:
-    network = coco_network("atto")
-    names = tuple(str(index) for index in range(80))
-    return [detect_with_network(network, pixels, names, 640, 480) for pixels in pictures]
+    engine = NetworkEngine(coco_network("atto"))
+    return [on_640_by_480(*engine.run(pixels)) for pixels in pictures]
+
+
+def on_640_by_480(*outputs: np.ndarray) -> Detections:
+    kept = postprocess(*outputs, threshold=0.0, nms_iou=None, width=640, height=480)
+    return Detections(*kept, tuple(str(index) for index in range(80)), 640, 480)
 
 
 def run_graph(graph: Path, pictures: list[np.ndarray]) -> list[Detections]:
     session = open_session(graph, threads=1)
-    names = tuple(str(index) for index in range(80))
     found = []
     for pixels in pictures:
-        boxes, scores, labels = session.run(["boxes", "scores", "labels"], {"image": pixels[None]})
-        kept = postprocess(boxes[0], scores[0], labels[0], threshold=0.0, nms_iou=None,
-                           width=640, height=480)  # fmt: skip
-        found.append(Detections(*kept, names, 640, 480))
+        outputs = session.run(["boxes", "scores", "labels"], {"image": pixels[None]})
+        found.append(on_640_by_480(*(values[0] for values in outputs)))
     return found
 
 

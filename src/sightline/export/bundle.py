@@ -1,4 +1,4 @@
-"""A trained network written as a model bundle: manifest, graph, weights."""
+"""A trained network written as a model bundle, and any artefact as a folder that is whole."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from sightline.export.deploy import count_detections
 from sightline.export.onnx import write_onnx
 from sightline.export.parity import Parity
+from sightline.export.proof import FLOAT32, Proof
 from sightline.manifest import (
     GRAPH_NAME,
     WEIGHTS_NAME,
@@ -30,47 +34,65 @@ def write_bundle(
     labels: Sequence[str],
     score_threshold: float,
     nms_iou: float | None = None,
-    batch: int = 1,
     base: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
-    prove: Callable[[Path], Sequence[Parity]] | None = None,
+    pictures: Sequence[Image.Image],
 ) -> Manifest:
     """Write the bundle folder; an older one at `destination` is replaced when the new is whole.
 
-    `prove` is given the folder before it is put in place; the certificates it returns go into the
-    manifest, an error it raises leaves nothing behind.
+    It is compared with the network on `pictures`. Raises ExportError where ONNX Runtime does not
+    find the same, and leaves nothing behind.
+    """
+    manifest = Manifest(
+        name=name,
+        labels=tuple(labels),
+        width=model.input_px,
+        height=model.input_px,
+        score_threshold=score_threshold,
+        nms_iou=nms_iou,
+        max_detections=count_detections(model),
+        architecture=f"deimv2-{model.size.name}",
+        base=base or {},
+        metrics=metrics or {},
+        training=training or {},
+    )
+
+    def write(folder: Path) -> None:
+        write_onnx(model, folder / GRAPH_NAME)
+        metadata = {"model": manifest.architecture, "license": "Apache-2.0"}
+        write_weights(folder / WEIGHTS_NAME, model.state_dict(), metadata)
+
+    def prove(folder: Path) -> tuple[list[Parity], None]:
+        return [Proof(model, manifest, pictures).hold(folder, "onnxruntime", FLOAT32)], None
+
+    return write_artefact(destination, manifest, write, prove)
+
+
+def write_artefact(
+    destination: Path,
+    manifest: Manifest,
+    write: Callable[[Path], None],
+    prove: Callable[[Path], tuple[Sequence[Parity], str | None]],
+) -> Manifest:
+    """Write a folder by `write`, with its manifest; an older one is replaced when it is whole.
+
+    `prove` is given the folder before it is put in place; the certificates it returns, or the
+    reason why there are none, go into the manifest. An error of either leaves nothing behind.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     building.chmod(0o755)
     try:
-        manifest = Manifest(
-            name=name,
-            labels=tuple(labels),
-            width=model.input_px,
-            height=model.input_px,
-            batch=batch,
-            score_threshold=score_threshold,
-            nms_iou=nms_iou,
-            max_detections=write_onnx(model, building / GRAPH_NAME, batch),
-            architecture=f"deimv2-{model.size.name}",
-            base=base or {},
-            metrics=metrics or {},
-            training=training or {},
-        )
-        write_weights(
-            building / WEIGHTS_NAME,
-            model.state_dict(),
-            {"model": manifest.architecture, "license": "Apache-2.0"},
-        )
-        files = {n: file_entry(building / n) for n in (GRAPH_NAME, WEIGHTS_NAME)}
+        write(building)
+        written = sorted(path for path in building.rglob("*") if path.is_file())
+        files = {path.relative_to(building).as_posix(): file_entry(path) for path in written}
         manifest = replace(manifest, files=files)
         write_manifest(building, manifest)
-        if prove is not None:
-            certificates = tuple(parity.to_json() for parity in prove(building))
-            manifest = replace(manifest, parity=certificates)
-            write_manifest(building, manifest)
+        certificates, unproven = prove(building)
+        parity = tuple(certificate.to_json() for certificate in certificates)
+        manifest = replace(manifest, parity=parity, unproven=unproven)
+        write_manifest(building, manifest)
         replace_folder(building, destination)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -29,8 +29,7 @@ class DeployedDetector(nn.Module):
         super().__init__()
         self.model = fold(model)
         self.classes = model.classes
-        tokens = self.model.decoder.anchors.shape[1]
-        self.detections = min(MAX_DETECTIONS, min(model.size.queries, tokens) * model.classes)
+        self.detections = count_detections(model)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         pixels = image.permute(0, 3, 1, 2).float()  # the division by 255 is in the first kernel
@@ -42,6 +41,12 @@ class DeployedDetector(nn.Module):
         centre, half = chosen[..., :2], chosen[..., 2:] * 0.5
         boxes = torch.cat([centre - half, centre + half], dim=-1).clamp(0, 1)
         return boxes, scores.sigmoid(), label.int()
+
+
+def count_detections(model: DeimV2) -> int:
+    """K: how many detections the deployed network puts out for each image."""
+    tokens = model.decoder.anchors.shape[1]
+    return min(MAX_DETECTIONS, min(model.size.queries, tokens) * model.classes)
 
 
 def fold(model: DeimV2) -> DeimV2:

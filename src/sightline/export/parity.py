@@ -11,12 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sightline.boxes import iou_matrix
 from sightline.detections import Detections
-from sightline.models.deimv2.network import DeimV2
 
 SCORE_FLOOR = 0.2  # weaker detections are not compared,
 LEAST_COMPARED = 20  # unless there are not that many: a weak model is proven by its best guesses
@@ -28,7 +26,9 @@ class Parity:
     """How far two runtimes' detections are apart, over `images` images.
 
     score_floor: the least score that was compared. `unmatched` counts detections that one of them
-    misses by more than the score drift explains.
+    misses by more than the score drift explains. label_agreement: the share of the network's
+    detections whose nearest in place and score has the same label. Pixels are those of the
+    network's input. ap, ap_pytorch: the artefact's and the network's AP, where it was measured.
     """
 
     runtime: str
@@ -36,21 +36,32 @@ class Parity:
     score_floor: float
     matched: int
     unmatched: int
+    label_agreement: float
     max_score_drift: float
     max_box_drift_px: float
     mean_box_drift_px: float
+    ap: float | None = None
+    ap_pytorch: float | None = None
 
     def holds(self, score: float = 1e-3, box_px: float = 0.5) -> bool:
-        """Whether the drifts stay within the bounds and nothing is lost or gained.
+        """Whether the drifts stay within the bounds and nothing is lost or gained."""
+        return not self.fault(score, box_px)
 
-        Where nothing was matched nothing is shown, so it does not hold.
+    def fault(self, score: float, box_px: float) -> str:
+        """In words what is beyond the bounds, or nothing.
+
+        Where nothing was matched nothing is shown, so that is a fault.
         """
-        return (
-            self.matched > 0
-            and self.unmatched == 0
-            and self.max_score_drift <= score
-            and self.max_box_drift_px <= box_px
-        )
+        if not self.matched:
+            return f"none of its detections on {self.images} images is matched"
+        faults = []
+        if self.unmatched:
+            faults.append(f"{self.unmatched} detections lost or gained, {self.matched} matched")
+        if not self.max_score_drift <= score:  # NaN is beyond too
+            faults.append(f"scores differ by up to {self.max_score_drift:.2g} (bound {score:g})")
+        if not self.max_box_drift_px <= box_px:
+            faults.append(f"boxes by up to {self.max_box_drift_px:.2g} px (bound {box_px:g})")
+        return "; ".join(faults)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,7 +81,7 @@ def compare(
     floor = min([floor, *best[:LEAST_COMPARED]])
     scores: list[float] = []
     boxes: list[float] = []
-    unmatched = 0
+    unmatched, agreed, placed = 0, 0, 0
     for expected, found in pairs:
         for one, other in ((expected, found), (found, expected)):
             strong, candidates = one.above(floor), other.above(max(0.0, floor - score_bound))
@@ -80,6 +91,10 @@ def compare(
             unmatched += int((missing >= floor + score_bound).sum())
             if one is found:
                 continue
+            anywhere = _match(strong, candidates, any_label=True)
+            nearest = candidates.label_ids[anywhere[anywhere >= 0]]
+            agreed += int((nearest == strong.label_ids[anywhere >= 0]).sum())
+            placed += len(nearest)
             kept = match >= 0
             scores += np.abs(strong.scores[kept] - candidates.scores[match[kept]]).tolist()
             drift = np.abs(strong.boxes_xyxy[kept] - candidates.boxes_xyxy[match[kept]])
@@ -90,22 +105,26 @@ def compare(
         score_floor=floor,
         matched=len(scores),
         unmatched=unmatched,
+        label_agreement=agreed / placed if placed else 0.0,
         max_score_drift=float(max(scores, default=0.0)),
         max_box_drift_px=float(max(boxes, default=0.0)),
         mean_box_drift_px=float(np.mean(boxes)) if boxes else 0.0,
     )
 
 
-def _match(strong: Detections, candidates: Detections) -> NDArray[np.int64]:
+def _match(
+    strong: Detections, candidates: Detections, any_label: bool = False
+) -> NDArray[np.int64]:
     """(N,) for each strong detection the candidate of its label nearest in box and score, or -1.
 
-    Best score first; a candidate answers once.
+    any_label: the candidates of other labels too. Best score first; a candidate answers once.
     """
     result = np.full(len(strong), -1, np.int64)
     if not len(candidates):
         return result
     likeness = iou_matrix(strong.boxes_xyxy, candidates.boxes_xyxy)
-    likeness[strong.label_ids[:, None] != candidates.label_ids[None, :]] = 0
+    if not any_label:
+        likeness[strong.label_ids[:, None] != candidates.label_ids[None, :]] = 0
     near = likeness >= MIN_IOU
     likeness = likeness - np.abs(strong.scores[:, None] - candidates.scores[None, :])
     likeness[~near] = -np.inf
@@ -115,27 +134,3 @@ def _match(strong: Detections, candidates: Detections) -> NDArray[np.int64]:
             result[row] = best
             likeness[:, best] = -np.inf
     return result
-
-
-def detect_with_network(
-    model: DeimV2, image: NDArray[np.uint8], labels: Sequence[str], width: int, height: int
-) -> Detections:
-    """All detections of the network in PyTorch for one resized image (S, S, 3) uint8 RGB."""
-    device = next(model.parameters()).device
-    pixels = torch.from_numpy(image)[None].to(device).permute(0, 3, 1, 2).float() / 255
-    with torch.no_grad():
-        final = model.eval()(pixels).final
-    classes = model.classes
-    count = min(300, final.logits[0].numel())
-    scores, picks = final.logits[0].float().sigmoid().flatten().topk(count)
-    centre, extent = final.boxes[0][picks // classes].float().split(2, dim=-1)
-    corners = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1).clamp(0, 1)
-    scale = torch.tensor([width, height, width, height], device=device)
-    return Detections(
-        (corners * scale).cpu().numpy().astype(np.float32),
-        scores.cpu().numpy().astype(np.float32),
-        (picks % classes).cpu().numpy().astype(np.int32),
-        tuple(labels),
-        width,
-        height,
-    )

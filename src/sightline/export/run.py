@@ -3,125 +3,155 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sightline.data.images import decode_image, resize_stretch
-from sightline.detections import Detections
-from sightline.errors import ExportError, ModelNotFound
-from sightline.export.bundle import write_bundle
-from sightline.export.parity import Parity, compare, detect_with_network
-from sightline.manifest import WEIGHTS_NAME, read_manifest, verify_files
+from sightline.errors import (
+    ExportError,
+    MissingBrowser,
+    MissingExtra,
+    ModelNotFound,
+    UsageError,
+)
+from sightline.evaluate.run import select_images
+from sightline.export.bundle import write_artefact
+from sightline.export.deploy import count_detections
+from sightline.export.parity import Parity
+from sightline.export.proof import FLOAT16, FLOAT32, Bounds, Proof, proof_pictures
+from sightline.export.targets import INTERFACES, Options, write_files
+from sightline.manifest import (
+    WEIGHTS_NAME,
+    Manifest,
+    read_manifest,
+    verify_files,
+)
 from sightline.models.weights import build_model, read_weights
-from sightline.runtime.detector import Detector
+from sightline.runtime.engine import RUNTIMES
 from sightline.runtime.locate import locate_bundle
-from sightline.runtime.postprocess import postprocess
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
     from sightline.models.deimv2.network import DeimV2
 
-TARGETS = ("onnx",)
-PROOF_IMAGES = 16
+PARITY_NAME = "parity.json"
+# What must prove an artefact; an ONNX file is run in the browser too, where there is one.
+_REQUIRED = {
+    "savedmodel": ("tensorflow",),
+    "tfjs": ("tfjs/wasm", "tfjs/webgl"),
+    "litert": ("litert",),
+}
+_WHERE_POSSIBLE = ("onnxruntime-web/wasm",)
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """What an export wrote: the folder, what it is, and how near PyTorch it was found."""
+    """What an export wrote: the folder, what it is, and how near PyTorch it was found.
+
+    not_tried: why a runtime that may run it did not prove it, by runtime.
+    """
 
     path: Path
     target: str
     parity: tuple[Parity, ...]
+    not_tried: dict[str, str]
+    unproven: str | None = None
 
 
 def export(
-    model: str | Path, *, to: str = "onnx", out: str | Path, data: Dataset | None = None
+    model: str | Path,
+    *,
+    to: str = "onnx",
+    out: str | Path,
+    data: Dataset | None = None,
+    quantize: str | None = None,
+    shard_mib: float = 4.0,
+    also_in: Sequence[str] = (),
+    unproven: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Artefact:
-    """Write `model` (a bundle, run folder or zoo name) anew as an artefact in the folder `out`.
+    """Write `model` (a bundle, run folder or zoo name) as an artefact in the folder `out`.
 
-    It is compared with PyTorch on validation images of `data`, else on drawn scenes. Raises
-    ExportError when `out` exists, the target is unknown, or the artefact does not find what the
-    network finds; then nothing is left behind.
+    to: a key of `manifest.MAIN_FILES`. data: the artefact is compared with PyTorch on its
+    validation images, by AP too, else on drawn scenes; onnx-int8 needs it. quantize: "float16"
+    stores the weights of a tfjs or litert artefact so. shard_mib: the largest weight file of
+    tfjs. also_in: further runtimes that must prove it, as
+    "onnxruntime-web/webgpu". unproven: go on where the runtime that must prove it is missing, and say so in the
+    manifest. progress: called with a line about each step.
+
+    Raises ExportError when `out` exists or the artefact does not find what the network finds,
+    MissingExtra or MissingBrowser; then nothing is left behind.
     """
-    if to not in TARGETS:
-        raise ExportError(f"cannot export to {to!r}; there is: {', '.join(TARGETS)}")
+    options = Options(to, quantize, int(shard_mib * 2**20))
     out = Path(out)
     if out.exists():
         raise ExportError(f"{out} exists; name a folder that does not")
     bundle = locate_bundle(model)
     manifest = read_manifest(bundle)
+    network = _read_network(bundle, manifest)
+    measured = None if data is None else select_images(data, None, bundle)
+    if to == "onnx-int8" and data is None:
+        raise UsageError("onnx-int8 is calibrated and measured on a data set: give it with --data")
+    required = (*_REQUIRED.get(to, ("onnxruntime",)), *also_in)
+    if foreign := set(required) - set(RUNTIMES[to]):
+        raise UsageError(f"{' and '.join(sorted(foreign))}: what runs {to} is {RUNTIMES[to]}")
+    tried = _WHERE_POSSIBLE if to.startswith("onnx") else ()
+    runtimes = dict.fromkeys((*required, *tried))  # each once
+    records = [] if measured is None else measured.records
+    pictures = proof_pictures([record.image for record in records], network.input_px)
+    progress("running PyTorch")
+    proof = Proof(network, manifest, pictures, measured)
+    not_tried: dict[str, str] = {}
+
+    def write(folder: Path) -> None:
+        progress(f"writing {to}")
+        write_files(network, manifest, folder, options, data, proof)
+
+    def prove(folder: Path) -> tuple[list[Parity], str | None]:
+        certificates = []
+        for runtime in runtimes:
+            progress(f"running {runtime}")
+            try:
+                certificates.append(proof.hold(folder, runtime, _bounds(to, quantize)))
+            except (MissingExtra, MissingBrowser) as error:
+                if runtime in required and not unproven:
+                    raise
+                not_tried[runtime] = str(error)
+        reason = None if certificates else "; ".join(not_tried.values())
+        values = [certificate.to_json() for certificate in certificates]
+        (folder / PARITY_NAME).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        return certificates, reason
+
+    described = replace(
+        manifest,
+        target=to,
+        max_detections=count_detections(network),
+        files={},
+        parity=(),
+        **INTERFACES.get(to, {}),
+    )
+    written = write_artefact(out, described, write, prove)
+    proofs = tuple(Parity(**certificate) for certificate in written.parity)
+    return Artefact(out, to, proofs, not_tried, written.unproven)
+
+
+def _bounds(to: str, quantize: str | None) -> Bounds | None:
+    if to == "onnx-int8":
+        return None
+    return FLOAT16 if to == "onnx-fp16" or quantize == "float16" else FLOAT32
+
+
+def _read_network(bundle: Path, manifest: Manifest) -> DeimV2:
     if not (bundle / WEIGHTS_NAME).is_file():
-        raise ModelNotFound(f"{bundle} has no {WEIGHTS_NAME}, which an export is made from")
+        raise ModelNotFound(
+            f"{bundle} has no {WEIGHTS_NAME}, which an export is made from; export from the run "
+            "or bundle that it was made of"
+        )
     verify_files(bundle, manifest, (WEIGHTS_NAME,))
-    network = build_model(
+    return build_model(
         manifest.architecture.removeprefix("deimv2-"),
         len(manifest.labels),
         read_weights(bundle / WEIGHTS_NAME),
         manifest.width,
     )
-    images = proof_images(data, network.input_px)
-    proofs: list[Parity] = []
-
-    def prove(building: Path) -> Sequence[Parity]:
-        proofs.append(prove_onnx(network, building, images, manifest.labels))
-        return proofs
-
-    write_bundle(
-        network,
-        out,
-        name=manifest.name,
-        labels=manifest.labels,
-        score_threshold=manifest.score_threshold,
-        nms_iou=manifest.nms_iou,
-        base=manifest.base,
-        metrics=manifest.metrics,
-        training=manifest.training,
-        prove=prove,
-    )
-    certificates = [proof.to_json() for proof in proofs]
-    (out / "parity.json").write_text(json.dumps(certificates, indent=2) + "\n", encoding="utf-8")
-    return Artefact(out, to, tuple(proofs))
-
-
-def prove_onnx(
-    network: DeimV2, bundle: Path, images: Sequence[NDArray[np.uint8]], labels: Sequence[str]
-) -> Parity:
-    """Parity of a bundle in ONNX Runtime with the network on resized images (S, S, 3) uint8.
-
-    Raises ExportError when it does not hold.
-    """
-    detector = Detector.load(bundle)
-    side = network.input_px
-    pairs = []
-    for pixels in images:
-        kept = postprocess(
-            *detector.infer(pixels), threshold=0.0, nms_iou=None, width=side, height=side
-        )
-        found = Detections(*kept, detector.labels, side, side)
-        pairs.append((detect_with_network(network, pixels, labels, side, side), found))
-    parity = compare("onnxruntime", pairs)
-    if not parity.holds():
-        raise ExportError(
-            f"the exported graph does not find what the network finds on {parity.images} images: "
-            f"{parity.to_json()}"
-        )
-    return parity
-
-
-def proof_images(data: Dataset | None, side: int) -> list[NDArray[np.uint8]]:
-    """Images to compare runtimes on, (side, side, 3) uint8: of the data's val split, or drawn."""
-    if data is not None:
-        records = data.with_splits().subset("val").records[:PROOF_IMAGES]
-        return [resize_stretch(decode_image(record.image), side, side) for record in records]
-    from sightline.data.drawn import KINDS, draw_scene
-
-    kinds = list(KINDS)
-    return [
-        draw_scene(np.random.default_rng((0, n)), kinds, width=side, height=side).image
-        for n in range(PROOF_IMAGES)
-    ]

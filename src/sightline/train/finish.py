@@ -9,7 +9,7 @@ from typing import Any
 from sightline.evaluate.coco import coco_metrics
 from sightline.evaluate.threshold import apply_nms, best_threshold, choose_nms
 from sightline.export.bundle import write_bundle
-from sightline.export.run import PROOF_IMAGES, prove_onnx
+from sightline.export.proof import proof_pictures
 from sightline.manifest import Manifest
 from sightline.models.deimv2.network import DeimV2
 from sightline.train.validation import Validation, Validator
@@ -36,7 +36,6 @@ def write_best(
         found = [apply_nms(one, nms_iou) for one in found]
         numbers = coco_metrics(validation.truths, found, validator.labels)
     metrics = {**numbers.to_json(), "data_set": data_set}
-    images = [validator.pixels(n) for n in range(min(PROOF_IMAGES, len(validator.records)))]
     return write_bundle(
         model,
         destination,
@@ -47,5 +46,5 @@ def write_best(
         base=base,
         metrics={"val": metrics},
         training=training,
-        prove=lambda building: [prove_onnx(model, building, images, validator.labels)],
+        pictures=proof_pictures([record.image for record in validator.records], model.input_px),
     )

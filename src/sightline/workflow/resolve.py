@@ -40,13 +40,12 @@ def ensure_bundle(
 def make_zoo_bundle(name: str, weights: Path, destination: Path, source: str | None = None) -> Path:
     """Write the bundle of a zoo model from its weights file; `source` is where that is from."""
     from sightline.export.bundle import write_bundle
-    from sightline.export.run import proof_images, prove_onnx
+    from sightline.export.proof import proof_pictures
     from sightline.models.weights import build_model, read_classes, read_weights
 
     model = zoo_model(name)
     labels = read_classes(weights) or COCO_LABELS
     network = build_model(model.size, len(labels), read_weights(weights))
-    images = proof_images(None, network.input_px)
     source = source or f"local file {weights.name}"
     write_bundle(
         network,
@@ -55,7 +54,7 @@ def make_zoo_bundle(name: str, weights: Path, destination: Path, source: str | N
         labels=labels,
         score_threshold=COCO_THRESHOLD,
         base={"name": name, "license": model.license, "source": source},
-        prove=lambda building: [prove_onnx(network, building, images, labels)],
         metrics={} if model.coco_ap is None else {"coco_val2017": {"AP": model.coco_ap}},
+        pictures=proof_pictures([], network.input_px),
     )
     return destination
