@@ -76,9 +76,9 @@ def export(
     to: a key of `manifest.MAIN_FILES`. data: the artefact is compared with PyTorch on its
     validation images, by AP too, else on drawn scenes; onnx-int8 needs it. quantize: "float16"
     stores the weights of a tfjs or litert artefact so. shard_mib: the largest weight file of
-    tfjs. also_in: further runtimes that must prove it, as
-    "onnxruntime-web/webgpu". unproven: go on where the runtime that must prove it is missing, and say so in the
-    manifest. progress: called with a line about each step.
+    tfjs. also_in: further runtimes that must prove it, as "onnxruntime-web/webgpu". unproven: go
+    on where a runtime that must prove it is missing, and say so in the manifest. progress: called
+    with a line about each step.
 
     Raises ExportError when `out` exists or the artefact does not find what the network finds,
     MissingExtra or MissingBrowser; then nothing is left behind.
