@@ -6,6 +6,7 @@ nodes after it that give the manifest's outputs. Knows no family of networks.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,20 +44,23 @@ class Port:
 
 @dataclass(frozen=True)
 class ForeignGraph:
-    """A parsed file; `model` is its onnx.ModelProto, weights included."""
+    """A parsed file; `model` is its onnx.ModelProto, with weights that lay beside it too."""
 
     path: Path
     model: Any
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-
-    @property
-    def opset(self) -> int:
-        return _opset(self.model)
+    is_split: bool
 
     @cached_property
     def _session(self) -> Any:
-        return open_session(self.path)
+        if not self.is_split:
+            return open_session(self.path)
+        # ONNX Runtime does not take sizes and axes from other files, which is where they may be.
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder) / self.path.name
+            whole.write_bytes(serialise(self.model, self.path))
+            return open_session(whole)
 
     def describe(self) -> str:
         """Inputs and outputs in one line."""
@@ -98,13 +102,14 @@ def read_foreign(path: Path) -> ForeignGraph:
     if not model.graph.node or not model.opset_import:
         raise ForeignModelError(f"{path} is no ONNX file, or an empty one: it has no graph")
     _check_opset(model, path)
-    _load_external(model, path)
+    is_split = _load_external(model, path)
     weights = {item.name for item in model.graph.initializer}
     return ForeignGraph(
         path,
         model,
         tuple(_port(item) for item in model.graph.input if item.name not in weights),
         tuple(_port(item) for item in model.graph.output),
+        is_split,
     )
 
 
@@ -114,14 +119,11 @@ def _port(item: Any) -> Port:
     return Port(item.name, tensor.elem_type, sizes)
 
 
-def _opset(model: Any) -> int:
-    return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-
-
 def _check_opset(model: Any, path: Path) -> None:
     import onnx
 
-    opset, newest = _opset(model), onnx.defs.onnx_opset_version()
+    standard = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    opset, newest = max(standard, default=0), onnx.defs.onnx_opset_version()
     if opset > newest:
         raise ForeignModelError(
             f"{path} needs ONNX operator set {opset}, the newest known here is {newest}: export it "
@@ -134,8 +136,8 @@ def _check_opset(model: Any, path: Path) -> None:
         )
 
 
-def _load_external(model: Any, path: Path) -> None:
-    """Take weights that lie in files beside the graph into it: a bundle's graph is one file."""
+def _load_external(model: Any, path: Path) -> bool:
+    """Take weights that lie in files beside the graph into it; whether there were any."""
     from onnx import external_data_helper
 
     files = {
@@ -156,6 +158,7 @@ def _load_external(model: Any, path: Path) -> None:
         raise ForeignModelError(
             f"{path}: its weights in {', '.join(sorted(files))} cannot be read: {first_line(error)}"
         ) from error
+    return bool(files)
 
 
 def input_size(foreign: ForeignGraph, port: Port, size: int | None) -> tuple[int, int]:
@@ -311,13 +314,14 @@ class Wrapping:
         del graph.value_info[:]
         # From 4 on weights need not be inputs as well.
         model.ir_version = min(max(model.ir_version, _OLDEST_IR), _NEWEST_IR)
-        return self._serialise()
+        return serialise(model, self.foreign.path)
 
-    def _serialise(self) -> bytes:
-        try:
-            content = self._model.SerializeToString()
-        except ValueError as error:
-            raise ForeignModelError(
-                f"{self.foreign.path} is larger than the 2 GB that fit into one ONNX file"
-            ) from error
-        return bytes(content)
+
+def serialise(model: Any, path: Path) -> bytes:
+    """The model as one file's content. Raises ForeignModelError where that is too large."""
+    try:
+        return bytes(model.SerializeToString())
+    except Exception as error:  # protobuf's EncodeError, a ValueError before
+        raise ForeignModelError(
+            f"{path} is larger than the 2 GB that fit into one ONNX file"
+        ) from error
