@@ -68,20 +68,20 @@ def find_browser(environment: Mapping[str, str] = os.environ, platform: str = sy
 
     Raises MissingBrowser saying what to install.
     """
-    search_path = environment.get("PATH", "")
+    path = environment.get("PATH", "")
     if chosen := environment.get("SIGHTLINE_BROWSER"):
-        if found := shutil.which(chosen, path=search_path):
+        if found := shutil.which(chosen, path=path):
             return Path(found)
         raise MissingBrowser(
             f"SIGHTLINE_BROWSER is {chosen!r}, which is no program here; set it to the path of a "
             "Chrome, Chromium or Edge"
         )
     for name in ON_PATH:
-        if found := shutil.which(name, path=search_path):
+        if found := shutil.which(name, path=path):
             return Path(found)
-    for program in _usual_places(environment, platform):
-        if program.is_file():
-            return program
+    for place in _usual_places(environment, platform):
+        if place.is_file():
+            return place
     raise MissingBrowser(
         "there is no Chrome, Chromium or Edge here, in which artefacts for browsers are run; "
         f"{_how_to_install(platform)}, or set SIGHTLINE_BROWSER to the path of one"
@@ -92,8 +92,8 @@ def _usual_places(environment: Mapping[str, str], platform: str) -> Iterator[Pat
     if platform == "darwin":
         home = environment.get("HOME", "")
         for app in MAC_APPS:
-            for folder in ("/Applications", f"{home}/Applications"):
-                yield Path(folder, f"{app}.app", "Contents", "MacOS", app)
+            for applications in ("/Applications", f"{home}/Applications"):
+                yield Path(applications, f"{app}.app", "Contents", "MacOS", app)
     if platform == "win32":
         for program in WINDOWS_PROGRAMS:
             for variable in WINDOWS_FOLDERS:

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -48,10 +48,12 @@ class FileServer:
     def __init__(self, files: Mapping[str, Path | bytes]) -> None:
         self._secret = secrets.token_urlsafe(16)
         self._files: dict[str, Path | bytes] = dict(files)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.find = self._find
+        self._server = _Server(self._find)
         self.url = f"http://127.0.0.1:{self._server.server_port}/{self._secret}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        # looks every 0.05 s whether it is to end
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
         self._thread.start()
 
     def put(self, name: str, content: bytes) -> None:
@@ -77,11 +79,13 @@ class FileServer:
 
 
 class _Server(ThreadingHTTPServer):
+    """`find` gives name and content of what a request's path asks for."""
+
     daemon_threads = True
 
-    def find(self, path: str) -> tuple[str, Path | bytes] | None:
-        """Name and content of what a request's path asks for."""
-        raise NotImplementedError
+    def __init__(self, find: Callable[[str], tuple[str, Path | bytes] | None]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.find = find
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,9 +10,13 @@ export async function openWasm(task: Task): Promise<Session> {
     import("@tensorflow/tfjs-backend-wasm"),
     import("@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url"),
   ]);
-  // One thread, as on every page that is not cross-origin isolated.
+  // One thread, as on every page that is not cross-origin isolated. Paths it wants for all three.
   tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
-  setWasmPaths({ "tfjs-backend-wasm-simd.wasm": wasm.default });
+  setWasmPaths({
+    "tfjs-backend-wasm.wasm": wasm.default,
+    "tfjs-backend-wasm-simd.wasm": wasm.default,
+    "tfjs-backend-wasm-threaded-simd.wasm": wasm.default,
+  });
   await useBackend("wasm");
   return open(task, "wasm");
 }
@@ -41,6 +45,7 @@ function describeWebGl(): string {
 async function open(task: Task, device: string): Promise<Session> {
   const model = await loadGraphModel(task.main);
   const names = [...task.outputNames];
+  const weights = new Set(Object.values(model.weights).flat());
   let hasDynamicSteps = false;
 
   /** The outputs in the order of their names; without waiting between steps if the graph can. */
@@ -67,7 +72,8 @@ async function open(task: Task, device: string): Promise<Session> {
       const [boxes, scores, labels] = await Promise.all(
         tensors.map(async (tensor) => Array.from(await tensor.data())),
       );
-      tf.dispose([input, ...tensors]);
+      // An output that is a constant is one of the model's weights, which the next run needs.
+      tf.dispose([input, ...tensors.filter((tensor) => !weights.has(tensor))]);
       return { boxes: boxes ?? [], scores: scores ?? [], labels: labels ?? [] };
     },
   };
