@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sightline.data.images import decode_image, flatten_image, resize_stretch
+from sightline.data.images import decode_image, flatten_image, resize_letterbox, resize_stretch
 from sightline.detections import Detections
 from sightline.errors import BundleDamaged, UsageError
-from sightline.manifest import IN_GRAPH, WEIGHTS_NAME, Manifest, read_manifest, verify_files
+from sightline.manifest import IN_GRAPH, LETTERBOX, WEIGHTS_NAME, Manifest, read_manifest, verify_files
 from sightline.runtime.engine import Engine, Outputs, open_engine
 from sightline.runtime.engines.onnx import first_line
 from sightline.runtime.locate import locate_bundle
-from sightline.runtime.postprocess import postprocess
+from sightline.runtime.postprocess import letterbox_span, postprocess
 
 if TYPE_CHECKING:
     from sightline.runtime.sources import Frame, Source
@@ -103,6 +103,8 @@ class Detector:
         """(H, W, 3) uint8 RGB: the picture as the graph takes it."""
         if self.manifest.resize == IN_GRAPH:
             return np.asarray(picture)
+        if self.manifest.resize == LETTERBOX:
+            return resize_letterbox(picture, self.manifest.width, self.manifest.height)
         return resize_stretch(picture, self.manifest.width, self.manifest.height)
 
     def infer(self, pixels: NDArray[np.uint8]) -> Outputs:
@@ -131,12 +133,16 @@ class Detector:
             threshold = self.manifest.score_threshold
         if not 0 <= threshold <= 1:
             raise UsageError(f"the threshold is a score in 0..1, not {threshold}")
+        manifest = self.manifest
+        span: tuple[float, float] = (width, height)
+        if manifest.resize == LETTERBOX:
+            span = letterbox_span(width, height, manifest.width, manifest.height)
         kept = postprocess(
             *outputs,
             threshold=threshold,
-            nms_iou=self.manifest.nms_iou,
-            width=width,
-            height=height,
+            nms_iou=manifest.nms_iou,
+            width=span[0],
+            height=span[1],
         )
         return Detections(*kept, class_names=self.labels, width=width, height=height)
 

@@ -71,7 +71,7 @@ def page_router(
             raise RequestRefused("not-found", f"No such model here; there are: {known}.")
         served = model.files.get(file)
         if served is None:
-            raise RequestRefused("not-found", f"A model has {' and '.join(model.files)} here.")
+            raise RequestRefused("not-found", f"This model has {', '.join(model.files)} here.")
         headers = {"ETag": served.etag, "Cache-Control": "no-cache"}
         if _matches(request.headers.get("if-none-match", ""), served.etag):
             return Response(status_code=304, headers=headers)
@@ -128,7 +128,7 @@ class PageFiles(StaticFiles):
 
 
 def _describe(model: ServedModel) -> dict[str, Any]:
-    manifest = model.manifest
+    manifest, graph = model.manifest, model.files.get(GRAPH_NAME)
     return {
         "name": model.name,
         "labels": list(manifest.labels),
@@ -136,8 +136,8 @@ def _describe(model: ServedModel) -> dict[str, Any]:
         "height": manifest.height,
         "score_threshold": manifest.score_threshold,
         "manifest": f"/models/{model.name}/{MANIFEST_NAME}",
-        "graph": f"/models/{model.name}/{GRAPH_NAME}",
-        "bytes": len(model.files[GRAPH_NAME].content),
+        "graph": f"/models/{model.name}/{GRAPH_NAME}" if graph else None,
+        "bytes": len(graph.content) if graph else None,
     }
 
 

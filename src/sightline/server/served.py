@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.manifest import GRAPH_NAME, MANIFEST_NAME, Manifest
+from sightline.manifest import MANIFEST_NAME, WEIGHTS_NAME, Manifest
 from sightline.runtime.detector import Detector
 from sightline.runtime.locate import locate_bundle
 
@@ -47,10 +47,10 @@ def load_models(references: Sequence[str | Path]) -> tuple[ServedModel, ...]:
         name = _free_name(detector.manifest.name, models)
         # In memory, so that what is handed out is what was checked and is running, even after
         # the folder has changed or gone.
-        files = {
-            MANIFEST_NAME: _read(bundle / MANIFEST_NAME, "application/json"),
-            GRAPH_NAME: _read(bundle / GRAPH_NAME, "application/octet-stream"),
-        }
+        files = {MANIFEST_NAME: _read(bundle / MANIFEST_NAME)}
+        if detector.manifest.target.startswith(("onnx", "tfjs")):  # what browsers run
+            names = [name for name in detector.manifest.files if name != WEIGHTS_NAME]
+            files |= {name: _read(bundle / name) for name in names}
         models[name] = ServedModel(name, detector, files)
     return tuple(models.values())
 
@@ -63,6 +63,7 @@ def _free_name(wanted: str, taken: Mapping[str, ServedModel]) -> str:
     return name
 
 
-def _read(path: Path, media_type: str) -> ServedFile:
+def _read(path: Path) -> ServedFile:
     content = path.read_bytes()
+    media_type = "application/json" if path.suffix == ".json" else "application/octet-stream"
     return ServedFile(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')

@@ -30,15 +30,22 @@ export async function fetchCatalogue(): Promise<Catalogue> {
 export function parseCatalogue(value: unknown, base: URL): Catalogue {
   const listing = value as { models?: unknown; sample_clip?: unknown } | null;
   if (!Array.isArray(listing?.models)) throw wrong("models");
-  const [first, ...rest] = listing.models.map((item: unknown): CatalogueModel => {
+  const [first, ...rest] = listing.models.flatMap((item: unknown): CatalogueModel[] => {
     const { name, manifest, graph } = (item ?? {}) as Record<string, unknown>;
+    if (graph === null) return []; // of another runtime than the page's
     if (typeof name !== "string" || typeof manifest !== "string" || typeof graph !== "string") {
       throw wrong("models[].name, .manifest, .graph");
     }
     const manifestUrl = new URL(manifest, base).href;
-    return { name, manifestUrl, graphUrl: new URL(graph, base).href };
+    return [{ name, manifestUrl, graphUrl: new URL(graph, base).href }];
   });
-  if (first === undefined) throw new NoModels("start it with one: sightline serve MODEL");
+  if (first === undefined) {
+    throw new NoModels(
+      listing.models.length === 0
+        ? "start it with one: sightline serve MODEL"
+        : "the models here run on the server alone, over HTTP; the page needs an ONNX model",
+    );
+  }
   const clip = listing.sample_clip;
   const sampleClipUrl = typeof clip === "string" ? new URL(clip, base).href : null;
   return { models: [first, ...rest], sampleClipUrl };
