@@ -11,6 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
+from sightline import __version__
+from sightline.data.formats.labelmap import write_label_map
 from sightline.export.tensorflow.frozen import freeze_graph
 from sightline.export.tensorflow.graph_json import (
     check_ops,
@@ -19,9 +23,31 @@ from sightline.export.tensorflow.graph_json import (
     graph_weights,
 )
 from sightline.export.tensorflow.rewrites import rewrite_graph
+from sightline.export.tensorflow.savedmodel import LABEL_MAP_NAME, detector
 from sightline.export.tensorflow.shards import write_shards
+from sightline.models.deimv2.network import DeimV2
 
 MODEL_NAME = "model.json"
+# In the order in which executeAsync gives them.
+OUTPUT_NAMES = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+
+
+def write_tfjs(
+    model: DeimV2,
+    labels: Sequence[str],
+    folder: Path,
+    *,
+    shard_bytes: int = 4 * 2**20,
+    quantize: str | None = None,
+) -> None:
+    """Write model.json, group1-shardNofM.bin of at most `shard_bytes` and labelmap.pbtxt.
+
+    Input and outputs are those of `detector`, the TF Object Detection API's; TensorFlow.js has the
+    pixels as int32. quantize "float16": kernels are stored as float16. Raises ExportError.
+    """
+    function = detector(model).get_concrete_function()
+    write_graph_model(function, OUTPUT_NAMES, folder, shard_bytes=shard_bytes, quantize=quantize)
+    (folder / LABEL_MAP_NAME).write_text(write_label_map(labels), encoding="utf-8")
 
 
 def write_graph_model(
@@ -36,10 +62,6 @@ def write_graph_model(
 
     `outputs` are the dictionary's keys in the order in which TensorFlow.js shall give them.
     """
-    import tensorflow as tf
-
-    from sightline import __version__
-
     graph = freeze_graph(function, outputs)
     rewrite_graph(graph)
     check_ops(graph)
