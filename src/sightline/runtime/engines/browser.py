@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import sightline
 from sightline.errors import BundleDamaged, MissingBrowser, UsageError
 from sightline.manifest import MANIFEST_NAME, WEIGHTS_NAME, Manifest
 from sightline.runtime.chromium import BrowserPage, PageFailed
@@ -23,7 +22,7 @@ from sightline.runtime.engines.conversion import to_outputs
 from sightline.runtime.engines.onnx import first_line
 from sightline.runtime.fileserver import FileServer
 
-STATIC = Path(sightline.__file__).parent / "server" / "static"
+STATIC = Path(__file__).parents[2] / "server" / "static"
 PAGE = "prove/index.html"
 IMAGE = "image"
 # For opening, and for one inference: the slowest seen, all shaders of a 640 px network compiled in
