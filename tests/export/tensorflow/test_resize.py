@@ -38,7 +38,7 @@ def differences(pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     return np.abs(found - expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     width=st.one_of(st.just(1), st.integers(1, 400)),
     height=st.one_of(st.just(1), st.integers(1, 400)),
@@ -86,7 +86,7 @@ def test_the_golden_vectors_of_squares_are_met(contracts: Path) -> None:
         assert off.max() <= 1, case["name"]
         assert (off > 0).mean() < 0.05, case["name"]  # 2.5 % of black and white noise
         compared += 1
-    assert compared == 8
+    assert compared == 7
 
 
 def golden_pixels(case: dict[str, Any]) -> NDArray[np.uint8]:
