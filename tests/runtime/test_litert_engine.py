@@ -32,11 +32,8 @@ MANIFEST = Manifest(
     nms_iou=None,
     max_detections=4,
     target="litert",
-    output_names=(
-        "TFLite_Detection_PostProcess",
-        "TFLite_Detection_PostProcess:2",
-        "TFLite_Detection_PostProcess:1",
-    ),
+    input_name="input_tensor",
+    output_names=("detection_boxes", "detection_scores", "detection_classes"),
     box_format="yxyx_norm",
 )
 
@@ -44,7 +41,7 @@ MANIFEST = Manifest(
 @pytest.fixture(scope="session")
 def quarters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A .tflite that scores the four quarters of the image by their brightness."""
-    from sightline.export.tensorflow import litert, litert_metadata
+    from sightline.export.tensorflow import litert, litert_tables
     from sightline.runtime.engines.tensorflow import import_tensorflow
 
     tf = import_tensorflow("this test")
@@ -58,10 +55,9 @@ def quarters(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return boxes, scores, tf.gather(tf.constant([0, 0, 1, 1]), order[0])[None]
 
     folder = tmp_path_factory.mktemp("quarters")
-    graph = litert.convert(twin, 32, half=False)
-    metadata = litert_metadata.write_metadata("quarters", 32, 0.5)
-    graph = litert_metadata.describe(graph, litert.INPUT_NAME, litert.OUTPUT_NAMES, metadata)
-    (folder / "model.tflite").write_bytes(graph)
+    tables = litert_tables.read_model(litert.convert(twin, 32))
+    litert_tables.name_ends(tables, litert.INPUT_NAME, litert.OUTPUT_NAMES)
+    (folder / "model.tflite").write_bytes(litert_tables.pack_model(tables))
     return folder
 
 
@@ -113,7 +109,10 @@ def test_a_truncated_file_is_refused(keep: int, quarters: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 64}, r"image is uint8 \[1, 32, 32, 3\], the manifest wants uint8 \[1, 32, 64"),
+        (
+            {"width": 64},
+            r"input_tensor is uint8 \[1, 32, 32, 3\], the manifest wants uint8 \[1, 32, 64",
+        ),
         ({"max_detections": 300}, r"wants float32 \[1, 300, 4\]"),
         ({"output_names": ("boxes", "scores", "labels")}, "boxes is absent"),
     ],

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ExportError, MissingExtra
+from sightline.manifest import MAIN_FILES
 from sightline.models.deimv2.network import DeimV2
+from sightline.runtime.engines.onnx import first_line
+from sightline.runtime.engines.tensorflow import import_tensorflow
 from sightline.runtime.quiet import quiet_stderr
 
-MODEL_NAME = "model.tflite"
-INPUT_NAME = "image"
+INPUT_NAME = "input_tensor"
 # The signature's names are the TF Object Detection API's, the tensors' those of the operator that
 # TFLite's detection models end in, in its order: boxes (1, K, 4), classes and scores (1, K), the
 # number of detections (1).
@@ -30,41 +32,34 @@ OUTPUT_NAMES = {
 Twin = Callable[[Any], tuple[Any, Any, Any]]
 
 
-def write_litert(
-    model: DeimV2,
-    labels: Sequence[str],
-    folder: Path,
-    *,
-    half: bool = False,
-    score_threshold: float = 0.0,
-) -> None:
+def write_litert(model: DeimV2, labels: Sequence[str], folder: Path, *, half: bool = False) -> None:
     """Write model.tflite and labels.txt into the folder.
 
     Input: uint8 (1, S, S, 3) RGB, stretched by the caller. Outputs: boxes float32 (1, K, 4) as
     ymin, xmin, ymax, xmax in 0..1; classes float32 (1, K) from 0; scores float32 (1, K), sorted;
-    K float32 (1). half: weights are stored as float16. score_threshold: what MediaPipe reports
-    from, unless its caller asks for another. Raises ExportError, or MissingExtra.
+    K float32 (1). half: weights are stored as float16. Raises ExportError, or MissingExtra.
     """
-    with quiet_stderr():
-        try:
-            import tensorflow  # noqa: F401
+    import_tensorflow("writing LiteRT")
+    try:
+        from sightline.export.tensorflow import litert_metadata, litert_tables
+    except ImportError as error:
+        raise MissingExtra("writing LiteRT", "tensorflow") from error
+    from sightline.export.tensorflow.network import build_twin
 
-            from sightline.export.tensorflow import litert_metadata
-        except ImportError as error:
-            raise MissingExtra("writing LiteRT", "tensorflow") from error
-        from sightline.export.tensorflow.network import build_twin
-
-        graph = convert(build_twin(model), model.input_px, half=half)
-    metadata = litert_metadata.write_metadata(
-        f"deimv2-{model.size.name}", model.input_px, score_threshold
-    )
-    graph = litert_metadata.describe(graph, INPUT_NAME, OUTPUT_NAMES, metadata)
+    tables = litert_tables.read_model(convert(build_twin(model), model.input_px))
+    name = f"deimv2-{model.size.name}"
+    metadata = litert_metadata.write_metadata(name, model.input_px)
+    litert_tables.name_ends(tables, INPUT_NAME, OUTPUT_NAMES)
+    litert_tables.add_metadata(tables, metadata)
+    if half:
+        litert_tables.halve_weights(tables)
     text = litert_metadata.labels_text(labels)
-    (folder / MODEL_NAME).write_bytes(litert_metadata.append_labels(graph, text))
+    content = litert_metadata.append_labels(litert_tables.pack_model(tables), text)
+    (folder / MAIN_FILES["litert"]).write_bytes(content)
     (folder / litert_metadata.LABELS_NAME).write_text(text, encoding="utf-8")
 
 
-def convert(twin: Twin, input_px: int, *, half: bool) -> bytes:
+def convert(twin: Twin, input_px: int) -> bytes:
     """The .tflite of a TensorFlow network, post-processed as TFLite's detection models are."""
     import tensorflow as tf
 
@@ -82,17 +77,14 @@ def convert(twin: Twin, input_px: int, *, half: bool) -> bytes:
     image = tf.TensorSpec((1, input_px, input_px, 3), tf.uint8, INPUT_NAME)
     owner = tf.Module()  # the converter wants one
     owner.detect = tf.function(detect, input_signature=[image], autograph=False)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [owner.detect.get_concrete_function()], owner
-    )
-    if half:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
     try:
-        graph: bytes = converter.convert()
+        with quiet_stderr():
+            converter = tf.lite.TFLiteConverter.from_concrete_functions(
+                [owner.detect.get_concrete_function()], owner
+            )
+            content: bytes = converter.convert()
     except Exception as error:  # the converter raises whatever it meets
-        lines = str(error).splitlines() or [type(error).__name__]
         raise ExportError(
-            f"TensorFlow cannot write the network as .tflite: {lines[0]}; upgrade tensorflow-cpu"
+            f"TensorFlow cannot write the network as .tflite: {first_line(error)}"
         ) from error
-    return graph
+    return content

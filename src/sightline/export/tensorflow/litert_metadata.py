@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flatbuffers
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 LABELS_NAME = "labels.txt"
 IDENTIFIER = b"M001"  # the schema's file_identifier
@@ -27,7 +25,7 @@ _RGB = 1  # ColorSpaceType
 _BOUNDARIES = 1  # BoundingBoxType
 _RATIO = 0  # CoordinateType
 _FEATURE, _IMAGE, _BOUNDING_BOX = 1, 2, 3  # ContentProperties
-_NORMALIZATION, _THRESHOLDING = 1, 3  # ProcessUnitOptions
+_NORMALIZATION = 1  # ProcessUnitOptions
 
 # The names by which the libraries know a detector's outputs. The count belongs to no group: it
 # is one number, not one a detection.
@@ -52,49 +50,12 @@ def labels_text(labels: Sequence[str]) -> str:
     return "".join(" ".join(label.splitlines()) + "\n" for label in labels)
 
 
-def describe(
-    model: bytes, input_name: str, output_names: Mapping[str, str], metadata: bytes
-) -> bytes:
-    """The .tflite with its input and outputs named, in this order, and with its metadata.
-
-    output_names: the tensor's name by the signature's.
-    """
-    tables = schema.ModelT.InitFromPackedBuf(model)
-    (graph,), (signature,) = tables.subgraphs, tables.signatureDefs
-    (image,) = signature.inputs
-    outputs = {entry.name.decode(): entry.tensorIndex for entry in signature.outputs}
-    graph.tensors[image.tensorIndex].name = input_name
-    for name, tensor_name in output_names.items():
-        graph.tensors[outputs[name]].name = tensor_name
-    graph.outputs = [outputs[name] for name in output_names]
-    tables.buffers.append(schema.BufferT(np.frombuffer(metadata, np.uint8)))
-    entry = schema.MetadataT("TFLITE_METADATA", len(tables.buffers) - 1)
-    tables.metadata = [*(tables.metadata or []), entry]
-    builder = _Builder(len(model))
-    builder.Finish(tables.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def write_metadata(name: str, input_px: int, score_threshold: float) -> bytes:
+def write_metadata(name: str, input_px: int) -> bytes:
     """The TFLITE_METADATA flatbuffer of a detector of one uint8 image, input_px a side.
 
     The image's values are taken as they are; boxes are ymin, xmin, ymax, xmax in 0..1.
-    score_threshold is the least score that the libraries report unless told otherwise.
     """
-    return _Writer().detector(name, input_px, score_threshold)
-
-
-class _Builder(flatbuffers.Builder):  # type: ignore[misc]
-    """Puts weights on addresses that are multiples of 16, as the schema of .tflite demands.
-
-    flatbuffers' Python does not know the schema's force_align.
-    """
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
-        if elemSize == 1:
-            alignment = 16
-        offset: int = super().StartVector(elemSize, numElems, alignment)
-        return offset
+    return _Writer().detector(name, input_px)
 
 
 class _Writer:
@@ -103,15 +64,13 @@ class _Writer:
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder(1024)
 
-    def detector(self, name: str, input_px: int, score_threshold: float) -> bytes:
+    def detector(self, name: str, input_px: int) -> bytes:
         grouped = self.texts([_LOCATION, _CATEGORY, _SCORE])
         group = self.table({0: self.text("detection_result"), 1: grouped})  # TensorGroup
         subgraph = self.table(  # SubGraphMetadata
             {
                 2: self.tables([self.image(input_px)]),
-                3: self.tables(
-                    [self.location(), self.category(), self.score(score_threshold), self.count()]
-                ),
+                3: self.tables([self.location(), self.category(), self.score(), self.count()]),
                 8: self.tables([group]),
             }
         )
@@ -132,12 +91,13 @@ class _Writer:
         size = self.table({0: self.number(input_px), 1: self.number(input_px)})  # ImageSize
         properties = self.table({0: self.byte(_RGB), 1: self.offset(size)})  # ImageProperties
         as_is = self.table({0: self.floats([0]), 1: self.floats([1])})  # NormalizationOptions
+        unit = self.table({0: self.byte(_NORMALIZATION), 1: self.offset(as_is)})  # ProcessUnit
         return self.table(  # TensorMetadata
             {
                 0: self.text("image"),
                 1: self.text("RGB, stretched to the input's size."),
                 3: self.content(_IMAGE, properties),
-                4: self.process(_NORMALIZATION, as_is),
+                4: self.tables([unit]),
                 5: self.offset(self.table({0: self.floats([255]), 1: self.floats([0])})),  # Stats
             }
         )
@@ -175,14 +135,12 @@ class _Writer:
             }
         )
 
-    def score(self, threshold: float) -> int:
-        options = self.table({0: self.real(threshold)})  # ScoreThresholdingOptions
+    def score(self) -> int:
         return self.table(
             {
                 0: self.text(_SCORE),
                 1: self.text("The scores in 0..1, best first."),
                 3: self.content(_FEATURE, self.table({}), each=True),
-                4: self.process(_THRESHOLDING, options),
             }
         )
 
@@ -202,10 +160,6 @@ class _Writer:
             fields[2] = self.offset(self.table({0: self.number(2), 1: self.number(2)}))
         return self.offset(self.table(fields))
 
-    def process(self, kind: int, options: int) -> _Field:
-        """One ProcessUnit."""
-        return self.tables([self.table({0: self.byte(kind), 1: self.offset(options)})])
-
     def table(self, fields: Mapping[int, _Field]) -> int:
         """The offset of a table with these fields, by number."""
         self.builder.StartObject(max(fields, default=-1) + 1)
@@ -222,9 +176,6 @@ class _Writer:
 
     def number(self, value: int) -> _Field:
         return lambda field: self.builder.PrependInt32Slot(field, value, 0)
-
-    def real(self, value: float) -> _Field:
-        return lambda field: self.builder.PrependFloat32Slot(field, value, 0.0)
 
     def text(self, value: str) -> _Field:
         return self.offset(self.builder.CreateString(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,13 @@ class LiteRtEngine:
 
     runtime = "litert"
 
-    def __init__(self, interpreter: Interpreter, manifest: Manifest, image: int) -> None:
+    def __init__(
+        self, interpreter: Interpreter, manifest: Manifest, tensors: Mapping[str, int]
+    ) -> None:
+        """tensors: the numbers of the graph's input and outputs, by the manifest's names."""
         self.interpreter = interpreter
         self.manifest = manifest
-        self.image = image
-        tensors = {entry["name"]: entry["index"] for entry in interpreter.get_output_details()}
+        self.input = tensors[manifest.input_name]
         self.outputs = [tensors[name] for name in manifest.output_names]
         self.lock = threading.Lock()
 
@@ -54,18 +57,20 @@ class LiteRtEngine:
                     num_threads=threads or min(MAX_THREADS, available_cores()),
                 )
                 interpreter.allocate_tensors()
+                signature = interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
             raise BundleDamaged(
                 f"{graph} cannot be loaded by LiteRT: {first_line(error)}; "
                 "make the artefact again or copy it whole"
             ) from error
-        _check_graph(interpreter, manifest, graph)
-        return cls(interpreter, manifest, interpreter.get_input_details()[0]["index"])
+        ends = {**signature.get_input_details(), **signature.get_output_details()}
+        _check_ends(ends, manifest, graph)
+        return cls(interpreter, manifest, {name: end["index"] for name, end in ends.items()})
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """The outputs for one image (H, W, 3) RGB of the graph's size."""
         with self.lock:
-            self.interpreter.set_tensor(self.image, image[None])
+            self.interpreter.set_tensor(self.input, image[None])
             self.interpreter.invoke()
             boxes, scores, labels = (self.interpreter.get_tensor(index) for index in self.outputs)
         return to_outputs(boxes, scores, labels, self.manifest)
@@ -74,8 +79,8 @@ class LiteRtEngine:
         """Nothing: the interpreter goes with the engine."""
 
 
-def _check_graph(interpreter: Interpreter, manifest: Manifest, graph: Path) -> None:
-    """Raise BundleDamaged unless the graph's inputs and outputs are the manifest's."""
+def _check_ends(ends: Mapping[str, dict[str, Any]], manifest: Manifest, graph: Path) -> None:
+    """Raise BundleDamaged unless the signature's input and outputs are the manifest's."""
     batch, count = manifest.batch, manifest.max_detections
     boxes, scores, labels = manifest.output_names
     expected: dict[str, tuple[Any, list[int]]] = {
@@ -84,8 +89,7 @@ def _check_graph(interpreter: Interpreter, manifest: Manifest, graph: Path) -> N
         scores: (np.float32, [batch, count]),
         labels: (np.float32, [batch, count]),
     }
-    details = (*interpreter.get_input_details(), *interpreter.get_output_details())
-    found = {entry["name"]: (entry["dtype"], entry["shape"].tolist()) for entry in details}
+    found = {name: (end["dtype"], end["shape"].tolist()) for name, end in ends.items()}
     for name, wanted in expected.items():
         if found.get(name) != wanted:
             raise BundleDamaged(
