@@ -107,6 +107,17 @@ def test_a_graph_model_sees_the_pixels_as_they_are(
             np.testing.assert_array_equal(outputs.boxes_xyxy_norm, corners)
 
 
+@pytest.mark.parametrize("backend", ["wasm", "webgl"])
+def test_a_graph_whose_shapes_depend_on_values_runs_too(tmp_path: Path, backend: str) -> None:
+    manifest = write_graph_model(tmp_path, is_dynamic=True)
+    image = np.full((4, 6, 3), (51, 204, 102), np.uint8)
+    with closing(open_engine(tmp_path, manifest, runtime=f"tfjs/{backend}")) as engine:
+        for _ in range(2):
+            outputs = engine.run(image)
+            np.testing.assert_array_equal(outputs.label_ids, [1, 2, 0])
+            np.testing.assert_allclose(outputs.scores, [0.8, 0.4, 0.2], atol=1e-6)
+
+
 def test_a_runtime_in_a_browser_opens_where_an_event_loop_runs(
     graph_model: tuple[Path, Manifest],
 ) -> None:
@@ -118,7 +129,7 @@ def test_a_runtime_in_a_browser_opens_where_an_event_loop_runs(
 
 
 def test_the_page_s_own_message_is_the_error_s(tmp_path: Path) -> None:
-    manifest = write_graph_model(tmp_path, op="NoSuchOp")
+    manifest = write_graph_model(tmp_path, mean="NoSuchOp")
     with (
         pytest.raises(BundleDamaged, match=r"toy does not run in tfjs/wasm: .*NoSuchOp"),
         closing(open_engine(tmp_path, manifest, runtime="tfjs/wasm")) as engine,
@@ -213,41 +224,41 @@ def assert_alike(found: Outputs, expected: Outputs) -> None:
 BOXES_YXYX = ((0.0, 0.25, 0.5, 0.75), (0.125, 0.0, 1.0, 0.5), (0.5, 0.5, 0.75, 1.0))
 
 
-def write_graph_model(folder: Path, op: str = "Mean") -> Manifest:
-    """Write model.json and one shard; its scores come from `op` over height and width."""
+def write_graph_model(folder: Path, *, mean: str = "Mean", is_dynamic: bool = False) -> Manifest:
+    """Write model.json and one shard; the scores come from the operation `mean`.
 
-    def constant(name: str, dtype: str, shape: list[int]) -> dict[str, object]:
-        value = {"dtype": dtype, "tensorShape": {"dim": [{"size": str(n)} for n in shape]}}
-        types = {"dtype": {"type": dtype}, "value": {"tensor": value}}
-        return {"name": name, "op": "Const", "attr": types}
-
+    is_dynamic: NMS, which drops nothing here, picks the outputs: TensorFlow.js then has to wait
+    in the middle of the graph.
+    """
     real, whole = {"type": "DT_FLOAT"}, {"type": "DT_INT32"}
-    nodes = [
-        {"name": "input_tensor", "op": "Placeholder", "attr": {"dtype": whole}},
-        constant("boxes", "DT_FLOAT", [1, 3, 4]),
-        constant("classes", "DT_FLOAT", [1, 3]),
-        constant("scale", "DT_FLOAT", [1]),
-        constant("axes", "DT_INT32", [2]),
-        {
-            "name": "real",
-            "op": "Cast",
-            "input": ["input_tensor"],
-            "attr": {"SrcT": whole, "DstT": real},
-        },
-        {
-            "name": "means",
-            "op": op,
-            "input": ["real", "axes"],
-            "attr": {"keep_dims": {"b": False}, "T": real, "Tidx": whole},
-        },
-        {"name": "scores", "op": "Mul", "input": ["means", "scale"], "attr": {"T": real}},
-    ]
     weights = {
-        "boxes": np.array([BOXES_YXYX], np.float32),
-        "classes": np.array([[1, 2, 3]], np.float32),
+        "boxes": np.array(BOXES_YXYX, np.float32),
+        "classes": np.array([1, 2, 3], np.float32),
         "scale": np.array([1 / 255], np.float32),
-        "axes": np.array([1, 2], np.int32),
+        "axes": np.array([0, 1, 2], np.int32),
+        "most": np.array(3, np.int32),
+        "overlap": np.array(0.9, np.float32),
+        "floor": np.array(-1, np.float32),
+        "axis": np.array(0, np.int32),
     }
+    nodes = [
+        node("input_tensor", "Placeholder", dtype=whole),
+        *(
+            node(name, "Const", dtype=real if value.dtype == np.float32 else whole)
+            for name, value in weights.items()
+        ),
+        node("real", "Cast", "input_tensor", SrcT=whole, DstT=real),
+        node("means", mean, "real", "axes", keep_dims={"b": False}, T=real, Tidx=whole),
+        node("scores", "Mul", "means", "scale", T=real),
+    ]
+    outputs = ("boxes", "scores", "classes")
+    if is_dynamic:
+        given = ("boxes", "scores", "most", "overlap", "floor")
+        nodes.append(node("kept", "NonMaxSuppressionV3", *given, T=real, T_threshold=real))
+        for name in outputs:
+            types = {"Tparams": real, "Tindices": whole, "Taxis": whole, "batch_dims": {"i": "0"}}
+            nodes.append(node(f"kept_{name}", "GatherV2", name, "kept", "axis", **types))
+        outputs = ("kept_boxes", "kept_scores", "kept_classes")
     entries = [
         {"name": name, "shape": list(value.shape), "dtype": str(value.dtype)}
         for name, value in weights.items()
@@ -270,12 +281,17 @@ def write_graph_model(folder: Path, op: str = "Mean") -> Manifest:
         target="tfjs",
         resize="in-graph",
         input_name="input_tensor",
-        output_names=("boxes", "scores", "classes"),
+        output_names=outputs,
         box_format="yxyx_norm",
         first_label=1,
         # the engine opens what open_engine's callers have verified
         files={name: FileEntry(0, "") for name in ("model.json", "group1-shard1of1.bin")},
     )
+
+
+def node(name: str, op: str, *inputs: str, **attributes: object) -> dict[str, object]:
+    """A node of a graph in TensorFlow's JSON."""
+    return {"name": name, "op": op, "input": list(inputs), "attr": attributes}
 
 
 def descendants(pid: int) -> list[int]:
