@@ -9,17 +9,6 @@ from sightline.errors import ExportError
 from sightline.export.tensorflow.shards import Weight
 from sightline.export.tensorflow.tfjs_ops import TFJS_OPS, TFJS_VERSION
 
-# Those whose second input is a kernel: nearly all of a network's bytes. Biases, positions and
-# bounds of divisions need float32's digits or its range.
-_WITH_KERNEL = (
-    "Conv2D",
-    "DepthwiseConv2dNative",
-    "MatMul",
-    "_FusedConv2D",
-    "FusedDepthwiseConv2dNative",
-    "_FusedMatMul",
-)
-
 
 def check_ops(graph: Any) -> None:
     """Raise ExportError naming the operations of the graph that TensorFlow.js cannot run."""
@@ -54,17 +43,12 @@ def graph_topology(graph: Any) -> dict[str, Any]:
     return topology
 
 
-def graph_weights(graph: Any, *, halve_kernels: bool) -> list[Weight]:
-    """The values of all constants, with the names of their nodes."""
+def graph_weights(graph: Any, stored: Mapping[str, Any]) -> list[Weight]:
+    """The values of all constants, with their nodes' names and how they are `stored`, if said."""
     from tensorflow import make_ndarray
 
-    kernels = {node.input[1] for node in graph.node if node.op in _WITH_KERNEL}
     return [
-        Weight(
-            node.name,
-            make_ndarray(node.attr["value"].tensor),
-            halved=halve_kernels and node.name in kernels,
-        )
+        Weight(node.name, make_ndarray(node.attr["value"].tensor), stored.get(node.name))
         for node in graph.node
         if node.op == "Const"
     ]

@@ -8,11 +8,12 @@ convolution does them as it writes.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from sightline.export.tensorflow.graph_edit import GraphEdit
 
 _FUSED = {
     "Conv2D": "_FusedConv2D",
@@ -34,7 +35,7 @@ def rewrite_graph(graph: Any) -> None:
 
 def split_concats(graph: Any) -> None:
     """A convolution of several large maps, joined, becomes the sum of each one's convolution."""
-    edit = _Edit(graph)
+    edit = GraphEdit(graph)
     with tf.Graph().as_default() as known:
         tf.import_graph_def(graph, name="")
     for conv in edit.nodes_of("Conv2D"):
@@ -48,7 +49,7 @@ def split_concats(graph: Any) -> None:
         total = ""
         for index, part in enumerate(np.split(kernel, np.cumsum(channels)[:-1], axis=2)):
             name = f"{conv.name}/part{index}"
-            weights = edit.add(f"{name}/kernel", "Const", [], tf.make_tensor_proto(part))
+            weights = edit.add_constant(f"{name}/kernel", part)
             edit.add_like(conv, name, [maps[index], weights])
             if index:
                 is_last = index == len(maps) - 1
@@ -62,12 +63,12 @@ def split_concats(graph: Any) -> None:
 
 def gather_rows(graph: Any) -> None:
     """`Gather` along the first axis becomes `GatherNd`."""
-    edit = _Edit(graph)
+    edit = GraphEdit(graph)
     for gather in edit.nodes_of("GatherV2"):
         rows, index, axis = gather.input
         if edit.constant(axis) != 0 or gather.attr["batch_dims"].i:
             continue
-        last = edit.add(f"{gather.name}/last", "Const", [], tf.make_tensor_proto(-1, tf.int32))
+        last = edit.add_constant(f"{gather.name}/last", np.int32(-1))
         edit.add(f"{gather.name}/index", "ExpandDims", [index, last])
         edit.add(gather.name, "GatherNd", [rows, f"{gather.name}/index"])
         edit.remove(gather)
@@ -80,7 +81,7 @@ def fuse_biases(graph: Any) -> None:
     A product that others read as well stays, and so does one with a transposed factor:
     TensorFlow.js 4.22's WebAssembly kernel adds its bias once for every 48 columns.
     """
-    edit = _Edit(graph)
+    edit = GraphEdit(graph)
     for product in edit.nodes_of(*_FUSED):
         if product.attr["transpose_a"].b or product.attr["transpose_b"].b:
             continue
@@ -106,7 +107,7 @@ def drop_shape_checks(graph: Any) -> None:
             node.op = "Identity"
 
 
-def _bias_of(edit: _Edit, added: Any, product: Any) -> str | None:
+def _bias_of(edit: GraphEdit, added: Any, product: Any) -> str | None:
     """The name of the constant that `added` adds to each channel of `product`, if it does that."""
     if added.op not in _BIASES:
         return None
@@ -131,59 +132,3 @@ def _channels_of_large_maps(known: Any, names: list[str]) -> list[int]:
 
 def _tensor_name(name: str) -> str:
     return name if ":" in name else f"{name}:0"
-
-
-class _Edit:
-    """Changes to a GraphDef, made all at once by finish()."""
-
-    def __init__(self, graph: Any) -> None:
-        self.graph = graph
-        self.nodes = {node.name: node for node in graph.node}
-        self._readers: dict[str, list[Any]] = defaultdict(list)
-        for node in graph.node:
-            for name in node.input:
-                self._readers[name].append(node)
-        self._added: list[Any] = []
-        self._removed: set[str] = set()
-
-    def nodes_of(self, *ops: str) -> list[Any]:
-        return [node for node in self.graph.node if node.op in ops]
-
-    def only_reader(self, node: Any) -> Any | None:
-        """The node that reads `node`, if there is one only."""
-        found = self._readers[node.name]
-        return found[0] if len(found) == 1 else None
-
-    def constant(self, name: str) -> Any | None:
-        """The values of a constant; None for the name of anything else."""
-        node = self.nodes.get(name)
-        if node is None or node.op != "Const":
-            return None
-        return tf.make_ndarray(node.attr["value"].tensor)
-
-    def add(self, name: str, op: str, inputs: list[str], value: Any = None) -> str:
-        """A new node, with a constant's value if it is one; returns its name."""
-        node = type(self.graph)().node.add(name=name, op=op, input=inputs)
-        if value is not None:
-            node.attr["value"].tensor.CopyFrom(value)
-            node.attr["dtype"].type = value.dtype
-        self._added.append(node)
-        return name
-
-    def add_like(self, node: Any, name: str, inputs: list[str]) -> Any:
-        """A new node with the operation and attributes of `node`."""
-        copy = type(node)()
-        copy.CopyFrom(node)
-        copy.name = name
-        copy.input[:] = inputs
-        self._added.append(copy)
-        return copy
-
-    def remove(self, *nodes: Any) -> None:
-        self._removed.update(node.name for node in nodes)
-
-    def finish(self) -> None:
-        """Put the changes into the graph. What is added may have the name of what is removed."""
-        kept = [node for node in self.graph.node if node.name not in self._removed]
-        del self.graph.node[:]
-        self.graph.node.extend([*kept, *self._added])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,21 @@ _STORED = {
     "uint8": "int32",
     "bool": "bool",
 }
+_WHOLE = 32767
 _INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A constant of the graph. halved: stored as float16 and widened when it is read."""
+    """A constant of the graph.
+
+    stored: in 16 bits, from which TensorFlow.js makes float32 when it loads; "uint16" is for whole
+    numbers from -32767 to 32767.
+    """
 
     name: str
     values: NDArray[Any]
-    halved: bool = False
+    stored: Literal["float16", "uint16"] | None = None
 
 
 def write_shards(weights: Sequence[Weight], folder: Path, shard_bytes: int) -> list[dict[str, Any]]:
@@ -70,8 +75,12 @@ def _encode(weight: Weight) -> tuple[dict[str, Any], NDArray[Any]]:
         # "to the end" is the greatest int64 in many slices, and the greatest int32 says the same
         values = values.clip(_INT32.min, _INT32.max)
     entry: dict[str, Any] = {"name": weight.name, "shape": list(values.shape), "dtype": dtype}
-    if not weight.halved:
+    if weight.stored is None:
         return entry, values.astype(np.dtype(dtype).newbyteorder("<"))
+    entry["quantization"] = {"dtype": weight.stored, "original_dtype": "float32"}
+    if weight.stored == "uint16":
+        entry["quantization"] |= {"min": -_WHOLE, "scale": 1}
+        return entry, (values + _WHOLE).astype("<u2")
     with np.errstate(over="ignore"):
         half = values.astype("<f2")
     if not np.isfinite(half).all():
@@ -79,5 +88,4 @@ def _encode(weight: Weight) -> tuple[dict[str, Any], NDArray[Any]]:
             f"the constant {weight.name} reaches {np.abs(values).max():g}, more than float16 holds "
             "(65504); export without --quantize"
         )
-    entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
     return entry, half

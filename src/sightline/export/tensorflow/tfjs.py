@@ -16,6 +16,7 @@ import tensorflow as tf
 from sightline import __version__
 from sightline.data.formats.labelmap import write_label_map
 from sightline.export.tensorflow.frozen import freeze_graph
+from sightline.export.tensorflow.graph_halves import halve_kernels
 from sightline.export.tensorflow.graph_json import (
     check_ops,
     graph_signature,
@@ -43,7 +44,7 @@ def write_tfjs(
     """Write model.json, group1-shardNofM.bin of at most `shard_bytes` and labelmap.pbtxt.
 
     Input and outputs are those of `detector`, the TF Object Detection API's; TensorFlow.js has the
-    pixels as int32. quantize "float16": kernels are stored as float16. Raises ExportError.
+    pixels as int32. quantize "float16": kernels are stored in 16 bits. Raises ExportError.
     """
     function = detector(model).get_concrete_function()
     write_graph_model(function, OUTPUT_NAMES, folder, shard_bytes=shard_bytes, quantize=quantize)
@@ -65,7 +66,7 @@ def write_graph_model(
     graph = freeze_graph(function, outputs)
     rewrite_graph(graph)
     check_ops(graph)
-    weights = graph_weights(graph, halve_kernels=quantize == "float16")
+    weights = graph_weights(graph, halve_kernels(graph) if quantize else {})
     model = {
         "format": "graph-model",
         "generatedBy": f"TensorFlow {tf.__version__}",
