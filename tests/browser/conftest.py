@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -180,6 +180,13 @@ def insecure_url(built_page: None, coco_bundle: Path, shared: Path) -> Iterator[
     """A server that asks for a token, by a name that browsers do not trust without HTTPS."""
     with serving((coco_bundle,), shared, "--token", "open-sesame") as url:
         yield url.replace("127.0.0.1", "sightline.test")
+
+
+@pytest.fixture
+def serve(built_page: None, shared: Path) -> Iterator[Callable[..., str]]:
+    """Serve other bundles: their server's address; it is ended after the test."""
+    with ExitStack() as stack:
+        yield lambda *bundles: stack.enter_context(serving(bundles, shared))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image
 
 from sightline.detections import Detection
+from sightline.manifest import LETTERBOX, read_manifest, write_manifest
 from sightline.runtime.detector import Detector
+from sightline.workflow.import_model import import_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +83,19 @@ def test_odd_files_give_the_same_boxes_in_the_browser(
     page = live().open().until_ready()
     for name in ODD_FILES:
         compare(page, detector, shared / "data" / "broken" / name)
+
+
+def test_an_imported_model_gives_the_same_boxes_in_the_browser(
+    live: Callable[..., LivePage], serve: Callable[..., str], shared: Path, tmp_path: Path
+) -> None:
+    """An official ONNX file, letterboxed: the one thing that no model of our own does."""
+    bundle = tmp_path / "imported"
+    import_model(shared / "models" / "official-atto.onnx", out=bundle)
+    write_manifest(bundle, replace(read_manifest(bundle), resize=LETTERBOX))
+    detector = Detector.load(bundle, threads=1)
+    page = live(url=serve(bundle)).open().until_ready()
+    for name in PHOTOS:  # 640 x 426, 640 x 483, 640 x 480 and 427 x 640 pixels
+        compare(page, detector, shared / "data" / "coco_val100" / "images" / name)
 
 
 def compare(page: LivePage, detector: Detector, path: Path) -> None:

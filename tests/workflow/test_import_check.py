@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from sightline.runtime.engine import Outputs
-from sightline.workflow.import_check import compare_pixels, find_doubts, find_faults
+from sightline.workflow.import_check import (
+    compare_pixels,
+    compare_runtimes,
+    find_doubts,
+    find_faults,
+)
 
 BOX = (0.1, 0.1, 0.5, 0.5)
 NAMES = ("cat", "dog")
@@ -62,3 +67,11 @@ def test_another_way_of_feeding_pixels_must_be_clearly_better() -> None:
     assert told is not None
     assert told.startswith("--pixels imagenet fits this photo better: 3 found")
     assert "with bgr255 0 (best 0.10)" in told
+
+
+def test_runtimes_that_disagree_are_told() -> None:
+    good, same = np.array([0.92, 0.4], np.float32), np.array([0.91, 0.1], np.float32)
+    assert compare_runtimes({"tfjs/wasm": good, "tfjs/webgl": same}) is None
+    told = compare_runtimes({"tfjs/wasm": np.array([0.01], np.float32), "tfjs/webgl": good})
+    assert told is not None
+    assert told.startswith("tfjs/wasm finds 0 (best 0.01) and tfjs/webgl finds 2 (best 0.92)")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.runtime.engine import Outputs
 
 SEEN = 0.3  # a score from which on something counts as found
 _REACH = 1.5  # corners beyond this many times the image are in another unit
 _INSIDE = (-0.1, 1.1)
+_ALIKE = 0.05  # of the best score: runtimes that compute the same differ by under 0.01
 
 
 def find_faults(outputs: Outputs, labels: Sequence[str]) -> list[str]:
@@ -76,3 +78,15 @@ def compare_pixels(strength: dict[str, tuple[int, float, float]], taken: str) ->
         f"--pixels {best} fits this photo better: {count} found over {SEEN} (best {top:.2f}), with "
         f"{taken} {less} (best {weak:.2f})"
     )
+
+
+def compare_runtimes(scores: dict[str, NDArray[np.float32]]) -> str | None:
+    """That runtimes disagree on what is in the photo, if they do. scores: (N,), by runtime."""
+    bests = [float(one.max(initial=0)) for one in scores.values()]
+    if max(bests) - min(bests) < _ALIKE:
+        return None
+    told = " and ".join(
+        f"{runtime} finds {int((one >= SEEN).sum())} (best {best:.2f})"
+        for (runtime, one), best in zip(scores.items(), bests, strict=True)
+    )
+    return f"{told} with scores over {SEEN}: one of them computes this model wrongly"

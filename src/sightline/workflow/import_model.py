@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sightline.data.images import decode_image
 from sightline.detections import Detections
 from sightline.errors import (
@@ -29,9 +32,16 @@ from sightline.manifest import (
     write_manifest,
 )
 from sightline.runtime.detector import Detector
+from sightline.runtime.engine import RUNTIMES
 from sightline.workflow.adapters.adapted import Adapted
 from sightline.workflow.adapters.config import PIXELS, ImportConfig
-from sightline.workflow.import_check import SEEN, compare_pixels, find_doubts, find_faults
+from sightline.workflow.import_check import (
+    SEEN,
+    compare_pixels,
+    compare_runtimes,
+    find_doubts,
+    find_faults,
+)
 
 UNPROVEN = "imported: there is no original here to compare it with"
 _NOT_TAKEN = {
@@ -247,9 +257,21 @@ def _look(
     if adapted.pixels is not None:
         better = _try_pixels(building, file, config, adapted.pixels, photo)
         doubts += [] if better is None else [better]
+    if len(runtimes := RUNTIMES[adapted.manifest.target]) > 1 and adapted.pixels is None:
+        others = {name: _scores_in(name, building, photo) for name in runtimes[1:]}
+        apart = compare_runtimes({runtimes[0]: outputs.scores, **others})
+        doubts += [] if apart is None else [apart]
     picture.parent.mkdir(parents=True, exist_ok=True)
     found.draw(photo).save(picture, "JPEG", quality=90)
     return Sample(image, picture, found, tuple(doubts))
+
+
+def _scores_in(runtime: str, building: Path, photo: Any) -> NDArray[np.float32]:
+    detector = Detector.load(building, runtime=runtime)
+    try:
+        return detector(photo, threshold=0).scores
+    finally:
+        detector.close()
 
 
 def _try_pixels(
