@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from sightline.export.deploy import BorderPool, DeployedDetector, fold
-from sightline.models.deimv2.backbone import Affine, ZeroPadPool
+from sightline.export.deploy import DeployedDetector, fold
+from sightline.models.deimv2.backbone import Affine
 from sightline.models.deimv2.encoder import RepBlock
 from sightline.models.deimv2.network import DeimV2
 from sightline.models.deimv2.sizes import SIZES
@@ -22,28 +20,11 @@ from sightline.models.deimv2.sizes import SIZES
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def random_network(size: str, classes: int, side: int) -> DeimV2:
-    """A network whose batch norms and affines are no identities, negative scales included."""
-    torch.manual_seed(0)
-    network = DeimV2(size, classes, side).eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for values, low, high in (
-                (module.weight, 0.5, 1.5), (module.bias, -0.3, 0.3),
-                (module.running_mean, -0.3, 0.3), (module.running_var, 0.5, 2.0),
-            ):  # fmt: skip
-                nn.init.uniform_(values, low, high)
-        if isinstance(module, Affine):
-            nn.init.uniform_(module.scale, -0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.3, 0.3)
-    for head in (network.decoder.enc_score_head, *network.decoder.dec_score_head):
-        nn.init.normal_(head.weight)
-    return network
-
-
 @pytest.mark.parametrize("size", SIZES)
-def test_folding_changes_nothing(size: str) -> None:
-    network = random_network(size, 3, 64)
+def test_folding_changes_nothing(
+    size: str, made_up_network: Callable[[str, int, int], DeimV2]
+) -> None:
+    network = made_up_network(size, 3, 64)
     scales = [m.scale.item() for m in network.modules() if isinstance(m, Affine)]
     assert min(scales) < 0 < max(scales)
     before = copy.deepcopy(network.state_dict())
@@ -105,11 +86,3 @@ def test_a_batch_finds_what_single_images_find(coco_network: Callable[[str], Dei
         for index in range(3):
             single = deployed(images[index : index + 1])
             torch.testing.assert_close(together[1][index], single[1][0], rtol=0, atol=1e-4)
-
-
-@given(st.integers(1, 6), st.integers(0, 1000), st.floats(-5, 5))
-@settings(deadline=None)
-def test_border_pool_pads_with_zeros(side: int, seed: int, shift: float) -> None:
-    torch.manual_seed(seed)
-    x = torch.randn(1, 2, side, side) + shift
-    assert torch.equal(BorderPool(side)(x), ZeroPadPool()(x))

@@ -1,4 +1,4 @@
-"""The network rearranged for running: folded, merged, post-processing inside.
+"""The network folded for running: what every exported artefact is written from.
 
 Detections are the training network's own; only the arithmetic's order changes.
 """
@@ -22,7 +22,7 @@ MAX_DETECTIONS = 300
 class DeployedDetector(nn.Module):
     """uint8 images (B, S, S, 3) RGB to boxes (B, K, 4) xyxy in 0..1, scores and labels (B, K).
 
-    Sorted by score; K = min(300, queries x classes).
+    Sorted by score; K = min(300, queries x classes). What every artefact computes, in PyTorch.
     """
 
     def __init__(self, model: DeimV2) -> None:
@@ -69,31 +69,7 @@ def fold(model: DeimV2) -> DeimV2:
     for module in list(folded.modules()):
         if isinstance(module, Stem):
             module.stem1.conv.weight *= 1 / 255
-            module.pool = BorderPool(model.input_px // 2)
     return folded
-
-
-class BorderPool(nn.Module):
-    """The stem's 2x2 max-pool over zero padding, safe from ONNX Runtime's Pad_Fusion.
-
-    That rewrite turns any Pad before a MaxPool into the pool's own padding, which is -inf, not 0
-    (measured on onnxruntime 1.31: scores off by 0.14). So the pad is -inf here from the start,
-    and the zero enters afterwards as a lower bound of the last row and column.
-    """
-
-    last: Tensor
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        last = torch.full((side,), -torch.finfo(torch.float32).max)
-        last[-1] = 0
-        self.register_buffer("last", last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = nn.functional.max_pool2d(
-            nn.functional.pad(x, (0, 1, 0, 1), value=-torch.inf), 2, 1
-        )
-        return torch.maximum(torch.maximum(pooled, self.last), self.last[:, None])
 
 
 def _fold_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:

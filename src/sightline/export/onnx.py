@@ -1,22 +1,18 @@
-"""The deployed network as an ONNX graph: static shapes, no shape arithmetic, no GridSample."""
+"""The deployed network as an ONNX graph: static shapes, plain operators, no shape arithmetic.
+
+Written node by node, not traced: detections are the training network's own, only the arithmetic's
+order changes.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from sightline.errors import ExportError, MissingExtra
-from sightline.export.deploy import DeployedDetector
+from sightline.errors import MissingExtra
+from sightline.export.deploy import count_detections, fold
 from sightline.models.deimv2.network import DeimV2
-
-OPSET = 18
 
 
 def write_onnx(model: DeimV2, path: Path, batch: int = 1) -> int:
@@ -26,55 +22,30 @@ def write_onnx(model: DeimV2, path: Path, batch: int = 1) -> int:
     scores float32 (batch, K) sorted, labels int32 (batch, K).
     """
     try:
-        import onnxscript  # noqa: F401
+        from onnx import TensorProto, helper
     except ImportError as error:
         raise MissingExtra("writing ONNX", "train") from error
-    deployed = DeployedDetector(model).eval()
-    example = torch.zeros(batch, model.input_px, model.input_px, 3, dtype=torch.uint8)
-    with _quiet():
-        program = torch.onnx.export(
-            deployed,
-            (example,),
-            input_names=["image"],
-            output_names=["boxes", "scores", "labels"],
-            opset_version=OPSET,
-            dynamo=True,
-            optimize=True,
-            verbose=False,
-        )
-    if program is None:
-        raise ExportError("the ONNX exporter returned nothing; upgrade torch and onnxscript")
-    graph = program.model_proto
-    _strip(graph)
-    path.write_bytes(graph.SerializeToString())
-    return deployed.detections
+    from sightline.export.graph_backbone import add_backbone
+    from sightline.export.graph_decoder import add_decoder, add_detections, count_queries
+    from sightline.export.graph_encoder import add_encoder
+    from sightline.export.graph_nodes import Graph
 
-
-def _strip(model: Any) -> None:
-    """Drop what only a person debugging the exporter reads: a third of the file."""
-    del model.metadata_props[:]
-    model.doc_string = ""
-    del model.graph.metadata_props[:]
-    del model.graph.value_info[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    for item in (*model.graph.initializer, *model.graph.input, *model.graph.output):
-        item.doc_string = ""
-        del item.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and its warnings about absent packages off the terminal."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    folded, side, kept = fold(model), model.input_px, count_detections(model)
+    graph = Graph()
+    with torch.no_grad():
+        maps = add_backbone(graph, folded.backbone, "image", batch, side)
+        maps = add_encoder(graph, folded.encoder, maps, batch, side)
+        logits, boxes = add_decoder(graph, folded.decoder, maps, batch, side)
+        count = count_queries(folded.decoder)
+        add_detections(graph, logits, boxes, batch, count, model.classes, kept)
+    describe = helper.make_tensor_value_info
+    program = graph.model(
+        [describe("image", TensorProto.UINT8, [batch, side, side, 3])],
+        [
+            describe("boxes", TensorProto.FLOAT, [batch, kept, 4]),
+            describe("scores", TensorProto.FLOAT, [batch, kept]),
+            describe("labels", TensorProto.INT32, [batch, kept]),
+        ],
+    )
+    path.write_bytes(program.SerializeToString())
+    return kept
