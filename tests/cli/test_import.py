@@ -90,6 +90,7 @@ def test_a_script_says_yes_and_gets_json(
         ([], "give a photo with --sample PHOTO, .* or --yes"),
         (["--sample", "photo.jpg"], "no terminal to ask on .* add --yes"),
         (["--yes", "--size", "3"], "size is at least 32"),
+        (["--yes", "--threshold", "1.5"], r"a score in 0\.\.1, not 1\.5"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_read(

@@ -152,6 +152,30 @@ def test_damaged_graph_models_are_refused(foreign: SimpleNamespace, tmp_path: Pa
         read_tfjs(short / "model.json")
 
 
+def test_casts_to_booleans_become_comparisons(foreign: SimpleNamespace, tmp_path: Path) -> None:
+    """TensorFlow.js on wasm says that 0.5 as a boolean is false."""
+    path = foreign.tfjs(tmp_path / "web", NUMBERED) / "model.json"
+    assert read_tfjs(path).files["model.json"] == path  # nothing to mend: the file itself
+    number, boolean = {"type": "DT_FLOAT"}, {"type": "DT_BOOL"}
+    model = json.loads(path.read_text(encoding="utf-8"))
+    model["modelTopology"]["node"] = [
+        {"name": "a", "op": "Cast", "input": ["x"], "attr": {"SrcT": number, "DstT": boolean}},
+        {"name": "b", "op": "Cast", "input": ["a"], "attr": {"SrcT": boolean, "DstT": number}},
+    ]
+    path.write_text(json.dumps(model), encoding="utf-8")
+    mended = read_tfjs(path).files["model.json"]
+    assert isinstance(mended, bytes)
+    nodes = {node["name"]: node for node in json.loads(mended)["modelTopology"]["node"]}
+    assert nodes["a"] == {
+        "name": "a",
+        "op": "NotEqual",
+        "input": ["x", "a/zero"],
+        "attr": {"T": number},
+    }
+    assert nodes["a/zero"]["op"] == "Sub"
+    assert nodes["b"] == model["modelTopology"]["node"][1]
+
+
 @pytest.fixture
 def saved_model(tmp_path: Path) -> Path:
     """A SavedModel with the API's signature, which finds the brighter half of an image."""

@@ -22,6 +22,7 @@ from sightline.errors import (
     ExportError,
     ForeignModelError,
     MissingExtra,
+    UsageError,
 )
 from sightline.export.bundle import replace_folder
 from sightline.manifest import (
@@ -117,6 +118,8 @@ def import_model(
     if out.exists():
         raise ExportError(f"{out} exists; name a folder that does not")
     config = config or ImportConfig()
+    if config.threshold is not None and config.threshold > 1:
+        raise UsageError(f"the threshold is a score in 0..1, not {config.threshold}")
     photo = None if sample is None else (Path(sample), decode_image(Path(sample)))
     adapted = adapt(file, config)
     out.parent.mkdir(parents=True, exist_ok=True)

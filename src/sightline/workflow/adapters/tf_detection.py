@@ -1,8 +1,8 @@
 """Models of the TF Object Detection API: SavedModels, and TF.js graph models made of them.
 
 In: uint8 (1, H, W, 3) of any size. Out, among others: boxes (1, K, 4) as ymin, xmin, ymax, xmax in
-0..1, scores (1, K), classes (1, K) counted from 1. The files are taken as they are. Knows their
-signatures, not how to run them.
+0..1, scores (1, K), classes (1, K) counted from 1. The files are taken as they are, but for one
+operation that TensorFlow.js gets wrong. Knows their signatures, not how to run them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TfModel:
     folder: Path
     inputs: Mapping[str, tuple[str, Shape]]
     outputs: Mapping[str, tuple[str, Shape]]
-    files: Mapping[str, Path]
+    files: Mapping[str, Path | bytes]
 
 
 def read_saved_model(folder: Path) -> TfModel:
@@ -133,14 +133,36 @@ def read_tfjs(path: Path) -> TfModel:
     signature = model.get("signature") or model.get("userDefinedMetadata", {}).get("signature")
     if not signature:
         signature = _guess_signature(model["modelTopology"]["node"])
+    files: dict[str, Path | bytes] = {"model.json": path}
+    if _mend_casts(model["modelTopology"]["node"]):
+        files["model.json"] = json.dumps(model, separators=(",", ":")).encode("utf-8")
     return TfModel(
         "TensorFlow.js graph model of the TF Object Detection API",
         "tfjs",
         path.parent,
         {name: _signed_json(value) for name, value in signature.get("inputs", {}).items()},
         {name: _signed_json(value) for name, value in signature.get("outputs", {}).items()},
-        {"model.json": path, **_shards(model["weightsManifest"], path)},
+        {**files, **_shards(model["weightsManifest"], path)},
     )
+
+
+def _mend_casts(nodes: list[dict[str, Any]]) -> bool:
+    """Make x != 0 of casts to booleans; whether there were any.
+
+    TensorFlow.js 4.22 on wasm truncates there, so that 0.5 is false. The API's SSDs ask in this way
+    whether a box has an area, in parts of the image: on wasm they find nothing but whole images.
+    """
+    zeros = []
+    for node in nodes:
+        attributes = node.get("attr", {})
+        if node["op"] != "Cast" or attributes.get("DstT", {}).get("type") not in ("DT_BOOL", 10):
+            continue
+        kind = {"T": attributes["SrcT"]}
+        given, zero = node["input"][0], f"{node['name']}/zero"
+        zeros.append({"name": zero, "op": "Sub", "input": [given, given], "attr": kind})
+        node["op"], node["input"], node["attr"] = "NotEqual", [given, zero], kind
+    nodes.extend(zeros)
+    return bool(zeros)
 
 
 def _signed_json(value: Mapping[str, Any]) -> tuple[str, Shape]:
