@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.export.deploy import Shift
-from sightline.export.graph_nodes import Graph
+from sightline.export.graph_nodes import Graph, modules_of
 from sightline.models.deimv2.backbone import Affine, Block, ConvLayer, HGNetv2, LightLayer, Stem
 
 # The lower and the upper bound of a layer's output.
@@ -17,7 +17,7 @@ def add_backbone(graph: Graph, backbone: HGNetv2, image: str, batch: int, side: 
     """Maps of the stages from the third on; image: uint8 (batch, side, side, 3) RGB."""
     x = _add_stem(graph, backbone.stem, image, batch, side)
     maps = []
-    for index, stage in enumerate(backbone.stages):
+    for index, stage in enumerate(modules_of(backbone.stages)):
         if isinstance(stage.downsample, ConvLayer):
             x = _add_layer(graph, stage.downsample, x)
         for block in stage.blocks:
@@ -88,13 +88,13 @@ def _add_pool(graph: Graph, x: str, channels: int) -> str:
 
 def _add_block(graph: Graph, block: Block, x: str) -> str:
     features = [x]
-    for layer in block.layers:
+    for layer in modules_of(block.layers):
         y = features[-1]
         for part in (layer.conv1, layer.conv2) if isinstance(layer, LightLayer) else (layer,):
             y = _add_layer(graph, part, y)
         features.append(y)
     y = graph.add("Concat", *features, axis=1)
-    for part in block.aggregation:
+    for part in modules_of(block.aggregation):
         y = _add_layer(graph, part, y)
     return graph.add("Add", y, x) if block.residual else y
 
@@ -117,14 +117,14 @@ def _kernel(layer: ConvLayer) -> tuple[Tensor, Tensor, Limits]:
     """
     weight, bias = layer.conv.weight, layer.conv.bias
     assert bias is not None
-    if isinstance(layer.lab, nn.Identity):
-        return weight, bias, (None, None)
-    shift = float(layer.lab.bias)
-    if isinstance(layer.lab, Shift):
+    affine: nn.Module = layer.lab
+    if isinstance(affine, Shift):
+        shift = float(affine.bias)
         return weight, bias + shift, (shift, None)
-    assert isinstance(layer.lab, Affine)
-    scale = layer.lab.scale  # not positive: folding leaves these
-    return weight * scale, bias * scale + shift, (None, shift)
+    if isinstance(affine, Affine):  # of a scale that is not positive: folding leaves these
+        shift = float(affine.bias)
+        return weight * affine.scale, bias * affine.scale + shift, (None, shift)
+    return weight, bias, (None, None)
 
 
 def _add_limits(graph: Graph, x: str, limits: Limits) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.export.graph_nodes import Graph
+from sightline.export.graph_nodes import Graph, modules_of
 from sightline.export.graph_sampling import Table, add_sampling, add_table
 from sightline.models.deimv2.decoder import Decoder, DecoderLayer, Gateway, SwiGLU
 from sightline.models.deimv2.edges import LocationQuality, distance_bins
@@ -36,7 +36,8 @@ def add_decoder(
                          graph.constant(-10.0), graph.constant(10.0))  # fmt: skip
     edges = _edge_matrix(decoder)
     base = extent = corners = likely = ""
-    for layer, box_head in zip(decoder.decoder.layers, decoder.dec_bbox_head, strict=True):
+    layers, box_heads = modules_of(decoder.decoder.layers), modules_of(decoder.dec_bbox_head)
+    for layer, box_head in zip(layers, box_heads, strict=True):
         previous = h if base else ""
         h = _add_layer(graph, layer, h, reference, position, table, count)
         if not base:
@@ -48,7 +49,8 @@ def add_decoder(
         likely = graph.add("Softmax", rows, axis=-1)
         shift = graph.linear(graph.reshape(likely, batch * count, EDGE_LOGITS), edges)
         reference = graph.add("Add", base, graph.add("Mul", shift, extent))
-    head, quality = decoder.dec_score_head[-1], decoder.decoder.lqe_layers[-1]
+    head = modules_of(decoder.dec_score_head)[-1]
+    quality = modules_of(decoder.decoder.lqe_layers)[-1]
     logits = graph.add("Add", graph.linear(h, head.weight, head.bias),
                        _add_quality(graph, quality, likely, batch * count))  # fmt: skip
     return logits, reference
@@ -163,7 +165,7 @@ def _add_swiglu(graph: Graph, module: SwiGLU, x: str) -> str:
 
 def _add_quality(graph: Graph, module: LocationQuality, likely: str, rows: int) -> str:
     """(rows, 1) from probabilities (rows · 4, 33); the top ones' mean is in the first weights."""
-    first, second = module.reg_conf.layers
+    first, second = modules_of(module.reg_conf.layers)
     weight = first.weight.view(-1, 4, module.top + 1)
     weight = (weight[..., :-1] + weight[..., -1:] / module.top).flatten(1)
     top, _ = graph.top(likely, module.top)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sightline.export.graph_backbone import add_conv
-from sightline.export.graph_nodes import Graph
+from sightline.export.graph_nodes import Graph, modules_of
 from sightline.models.deimv2.encoder import (
     EncoderLayer,
     FuseBlock,
@@ -30,19 +30,25 @@ def add_encoder(
         coarse = _add_pool_down(graph, encoder.down_sample1, fine)
         coarse = graph.add("Add", coarse, graph.add("GlobalAveragePool", coarse))
         coarse = _add_conv_norm(graph, encoder.bi_fusion.cv, coarse)
-        fpn, pan = encoder.fpn_block, encoder.pan_block
     else:
         fine, coarse = projected
         coarse = _add_transformer(graph, encoder, coarse, batch, side // 32)
         coarse = _add_conv_norm(graph, encoder.lateral_convs[0], coarse)
-        fpn, pan = encoder.fpn_blocks[0], encoder.pan_blocks[0]
+    fpn, pan = _fuse_blocks(encoder)
     fine = _add_fuse_block(graph, fpn, graph.add("Add", fine, _double(graph, coarse)))
     if isinstance(encoder, LiteEncoder):
         down = _add_pool_down(graph, encoder.down_sample2, fine)
     else:
-        split = encoder.downsample_convs[0][0]
+        (split,) = modules_of(modules_of(encoder.downsample_convs)[0])
         down = _add_conv_norm(graph, split.cv2, _add_conv_norm(graph, split.cv1, fine))
     return [fine, _add_fuse_block(graph, pan, graph.add("Add", coarse, down))]
+
+
+def _fuse_blocks(encoder: LiteEncoder | HybridEncoder) -> tuple[FuseBlock, FuseBlock]:
+    if isinstance(encoder, LiteEncoder):
+        return encoder.fpn_block, encoder.pan_block
+    (fpn,), (pan,) = modules_of(encoder.fpn_blocks), modules_of(encoder.pan_blocks)
+    return fpn, pan
 
 
 def _add_conv_norm(graph: Graph, module: nn.Module, x: str, part: slice = WHOLE) -> str:
@@ -66,14 +72,14 @@ def _add_pool_down(graph: Graph, sequence: nn.Sequential, x: str) -> str:
 
 def _add_fuse_block(graph: Graph, block: FuseBlock, x: str) -> str:
     features = [_add_conv_norm(graph, block.cv1, x, half) for half in _halves(block.cv1)]
-    for split, conv in (block.cv2, block.cv3):
+    for split, conv in (modules_of(block.cv2), modules_of(block.cv3)):
         features.append(_add_conv_norm(graph, conv, _add_split_block(graph, split, features[-1])))
     return _add_conv_norm(graph, block.cv4, graph.add("Concat", *features, axis=1))
 
 
 def _add_split_block(graph: Graph, block: SplitBlock, x: str) -> str:
     kept, worked = (_add_conv_norm(graph, block.conv1, x, half) for half in _halves(block.conv1))
-    for rep in block.bottlenecks:
+    for rep in modules_of(block.bottlenecks):
         worked = graph.silu(_add_conv_norm(graph, rep.conv1, worked))
     return graph.add("Add", kept, worked)
 
@@ -93,11 +99,13 @@ def _double(graph: Graph, x: str) -> str:
 
 def _add_transformer(graph: Graph, encoder: HybridEncoder, x: str, batch: int, side: int) -> str:
     """The coarse map after the transformer layers over its side x side tokens."""
-    tokens, width = side * side, encoder.input_proj[1].conv.out_channels
+    (stack,) = modules_of(encoder.encoder)
+    layers = modules_of(stack.layers)
+    tokens, width = side * side, layers[0].linear1.in_features
     rows = graph.add("Transpose", graph.reshape(x, batch, width, tokens), perm=[0, 2, 1])
     rows = graph.reshape(rows, batch * tokens, width)
     position = graph.constant(sine_positions(side, side, width)[0].repeat(batch, 1))
-    for layer in encoder.encoder[0].layers:
+    for layer in layers:
         rows = _add_encoder_layer(graph, layer, rows, position, batch, tokens)
     rows = graph.add("Transpose", graph.reshape(rows, batch, tokens, width), perm=[0, 2, 1])
     return graph.reshape(rows, batch, width, side, side)

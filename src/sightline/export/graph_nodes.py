@@ -18,6 +18,11 @@ OPSET = 18
 IR_VERSION = 8
 
 
+def modules_of(container: Any) -> list[Any]:
+    """The modules of a ModuleList or Sequential, whose classes torch does not tell."""
+    return list(container)
+
+
 class Graph:
     """Nodes are added in the order in which they run; a value is known by its name.
 
