@@ -26,7 +26,7 @@ STATIC = Path(__file__).parents[2] / "server" / "static"
 PAGE = "prove/index.html"
 IMAGE = "image"
 # For opening, and for one inference. The slowest is WebGPU in software: the first inference of a
-# 320 px network took 48 s on a busy machine, and the largest one computes ten times as much.
+# 320 px network took 67 s on a busy machine, and the largest one computes ten times as much.
 PATIENCE_S = 900.0
 
 
