@@ -89,14 +89,16 @@ def fuse_biases(graph: Any) -> None:
         bias = added and _bias_of(edit, added, product)
         if not bias:
             continue
-        last = edit.only_reader(added)
-        is_cut = last is not None and last.op == "Relu"
-        last = last if is_cut else added
-        fused = edit.add_like(product, last.name, [*product.input, bias])
+        run, steps = [product, added], [b"BiasAdd"]
+        relu = edit.only_reader(added)
+        if relu is not None and relu.op == "Relu":
+            run.append(relu)
+            steps.append(b"Relu")
+        fused = edit.add_like(product, run[-1].name, [*product.input, bias])
         fused.op = _FUSED[product.op]
         fused.attr["num_args"].i = 1
-        fused.attr["fused_ops"].list.s.extend([b"BiasAdd", b"Relu"] if is_cut else [b"BiasAdd"])
-        edit.remove(product, added, last)
+        fused.attr["fused_ops"].list.s.extend(steps)
+        edit.remove(*run)
     edit.finish()
 
 
