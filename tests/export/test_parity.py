@@ -42,7 +42,7 @@ def parity(expected: Detections, found: Detections) -> Parity:
 
 def test_equal_detections_agree_whatever_their_order() -> None:
     result = parity(detections(CAT, DOG), detections(DOG, CAT))
-    assert result == Parity("test", 1, pytest.approx(0.2), 2, 0, 1.0, 0.0, 0.0, 0.0)
+    assert result == Parity("test", 1, pytest.approx(0.2), 2, 0, 1.0, 0.0, 0.0, 0.0, 1e-3, 0.5, 0)
     assert result.holds()
 
 
@@ -108,10 +108,15 @@ def test_drift_is_measured(rows: list[tuple[int, float, int]], seed: int) -> Non
         assert result.max_score_drift == pytest.approx(score, abs=1e-6)
         assert result.max_box_drift_px == pytest.approx(pixels, abs=1e-4)
         assert result.mean_box_drift_px == pytest.approx(pixels, abs=1e-4)
-        assert not result.holds(score=score / 2 - 1e-6)
+        pairs = [(detections(*places), detections(*moved))]
+        assert not compare("test", pairs, score_bound=score / 2 - 1e-6).holds()
+        stricter = compare("test", pairs, box_bound_px=pixels / 2 - 1e-4)
+        assert (stricter.beyond, stricter.fault(share=1.0)) == (len(rows), "")
+        assert f"{len(rows)} of {len(rows)} detections moved" in stricter.fault(share=0.9)
     assert set(result.to_json()) == {
         "runtime", "images", "score_floor", "matched", "unmatched", "max_score_drift",
         "max_box_drift_px", "mean_box_drift_px", "label_agreement", "ap", "ap_pytorch",
+        "score_bound", "box_bound_px", "beyond",
     }  # fmt: skip
 
 
@@ -149,7 +154,7 @@ def test_graph_finds_what_the_network_finds_on_real_photos(
     result = compare("onnxruntime", list(zip(expected, found, strict=True)))
     assert result.images == 32
     assert result.matched > 100
-    assert result.holds(score=1e-3, box_px=0.5)
+    assert result.holds()
 
 
 def shift_a_class_bias(model: Any) -> None:

@@ -19,7 +19,7 @@ from sightline.evaluate.run import select_images
 from sightline.export.bundle import write_artefact
 from sightline.export.deploy import count_detections
 from sightline.export.parity import Parity
-from sightline.export.proof import FLOAT16, FLOAT32, Bounds, Proof, proof_pictures
+from sightline.export.proof import FLOAT16, FLOAT32, LITERT_FLOAT16, Bounds, Proof, proof_pictures
 from sightline.export.targets import INTERFACES, Options, write_files
 from sightline.manifest import (
     WEIGHTS_NAME,
@@ -139,6 +139,8 @@ def export(
 def _bounds(to: str, quantize: str | None) -> Bounds | None:
     if to == "onnx-int8":
         return None
+    if to == "litert" and quantize == "float16":
+        return LITERT_FLOAT16
     return FLOAT16 if to == "onnx-fp16" or quantize == "float16" else FLOAT32
 
 

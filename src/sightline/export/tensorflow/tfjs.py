@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from sightline import __version__
 from sightline.data.formats.labelmap import write_label_map
 from sightline.export.tensorflow.frozen import freeze_graph
 from sightline.export.tensorflow.graph_halves import halve_kernels
@@ -70,7 +70,7 @@ def write_graph_model(
     model = {
         "format": "graph-model",
         "generatedBy": f"TensorFlow {tf.__version__}",
-        "convertedBy": f"Sightline {__version__}",
+        "convertedBy": f"Sightline {version('sightline')}",
         "signature": graph_signature(
             {spec.name: spec for spec in function.structured_input_signature[0]},
             {name: function.structured_outputs[name] for name in outputs},
