@@ -10,17 +10,23 @@ whose sums are exact.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
 HALF = 2.0**11
+# So many outputs are made of one window of rows by one matrix product. With a window and a product
+# for each, a photo of 1280 x 720 took TensorFlow.js's wasm 77 ms in place of 31.
+BLOCK = 16
 
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:
     """(1, size, size, 3) float32 whole numbers 0..255 from (1, H, W, 3), H and W known when run.
 
-    An image of that size comes out unchanged.
+    An image of that size comes out unchanged. size: a multiple of 16, as every network's is.
     """
+    assert size % BLOCK == 0
     shape = tf.shape(image)
     height, width = shape[1], shape[2]
     columns = tf.transpose(tf.cast(image, tf.float32), [0, 2, 1, 3])
@@ -31,27 +37,32 @@ def resize(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _resize_rows(rows: tf.Tensor, count: tf.Tensor, size: int) -> tf.Tensor:
-    """(size, 1, M) whole numbers from (count, M): each the weighted mean of a few rows around it.
+    """(size, M) whole numbers from (count, M): each the weighted mean of a few rows around it.
 
     Positions are counted in parts of a row, 2 size to each, which makes the middles of rows and of
     outputs whole numbers: float32 holds them exactly, up to 13,000 rows for a size of 640.
     """
+    block = math.gcd(size, BLOCK)
     given = tf.cast(count, tf.float32)
-    middle = np.arange(1, 2 * size, 2, dtype=np.float32)[:, None] * given
+    middle = np.arange(1, 2 * size, 2, dtype=np.float32).reshape(-1, block, 1) * given
     reach = 2 * tf.maximum(given, float(size))  # of the triangle, stretched where it shrinks
-    # One row too many at the end does no harm: its weight is 0.
-    first = tf.floor((middle - reach) * (0.5 / size) + 0.5)
-    row = first + tf.range(tf.floor(reach / size) + 2)
-    inside = tf.clip_by_value(row, 0, given - 1)
-    is_inside = tf.nn.relu(1 - tf.abs(row - inside))
-    triangle = tf.nn.relu(reach - tf.abs((2 * row + 1) * size - middle)) * is_inside
-    total = tf.reduce_sum(triangle, axis=1, keepdims=True)
+    first = tf.floor((middle[:, :1] - reach) * (0.5 / size) + 0.5)
+    # Rows too many at the ends do no harm: their weights are 0.
+    length = tf.floor(given * ((block - 1) / size)) + tf.floor(reach / size) + 3
+    length = tf.minimum(length, given)
+    row = tf.clip_by_value(first, 0, given - length) + tf.range(length)
+    triangle = tf.nn.relu(reach - tf.abs((2 * row + 1) * size - middle))
+    total = tf.reduce_sum(triangle, axis=2, keepdims=True)
     # A long division in two steps: the rest of the first is exact, even where a runtime's division
     # is not and the rest falls below 0 or reaches the total.
     scaled = triangle * HALF
     high = tf.floor(scaled / total)
     low = tf.floor((scaled - high * total) * HALF / total + 0.5)
-    weights = tf.stack([high, low], axis=1) / HALF
-    window = tf.gather(rows, tf.cast(inside, tf.int32))
-    sums, parts = tf.split(tf.matmul(weights, window), 2, axis=1)
+    weights = tf.unstack(tf.concat([high, low], axis=1) / HALF)
+    windows = tf.unstack(tf.cast(row[:, 0], tf.int32))
+    products = [
+        tf.split(tf.matmul(weight, tf.gather(rows, window)), 2)
+        for weight, window in zip(weights, windows, strict=True)
+    ]
+    sums, parts = (tf.concat(halves, axis=0) for halves in zip(*products, strict=True))
     return tf.floor(sums + (tf.floor(parts) / HALF + 0.5))
