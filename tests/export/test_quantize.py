@@ -16,8 +16,10 @@ from sightline.errors import ExportError
 from sightline.export.parity import compare
 from sightline.export.quantize import (
     SHARES,
+    Calibration,
     Quantized,
-    measure_ranges,
+    calibrate,
+    correct_biases,
     quantize,
     rank_convolutions,
 )
@@ -166,7 +168,7 @@ def test_ranges_hold_zero_and_all_but_a_few_values(chain: Path) -> None:
     for index, node in enumerate(model.graph.node):
         node.name = str(index)
     dark = [image // 8 for image in noise(4)]
-    ranges = measure_ranges(model, dark)
+    ranges = calibrate(model, dark).ranges
     assert ranges["x0"] == (0, 255)  # pixels, however dark the images
     assert all(low <= 0 <= high for low, high in ranges.values())
     assert all(ranges[f"x{index}"][0] == 0 for index in range(1, 9))  # after a ReLU
@@ -197,13 +199,45 @@ def test_an_activation_is_the_end_of_a_range_where_it_can_be(
     assert np.abs(found - expected).max() > 0
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_corrected_biases_keep_the_means(groups: int) -> None:
+    """Kernels rounded to 8 bits, biases corrected: each channel's mean is what it was."""
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(0, 1, (4, 6 // groups, 1, 1)).astype(np.float32)
+    kernel[:, 0] = 40  # a coarse step for the others
+    tensors = [
+        numpy_helper.from_array(kernel, "kernel"),
+        numpy_helper.from_array(rng.normal(0, 1, 4).astype(np.float32), "bias"),
+    ]
+    conv = onnx.helper.make_node("Conv", ["x", "kernel", "bias"], ["y"], "conv", group=groups)
+    model = onnx.helper.make_model(onnx.helper.make_graph([conv], "g", [], [], tensors))
+    x = rng.uniform(0, 3, (1, 6, 5, 5)).astype(np.float32)
+    calibration = Calibration({}, {"x": x.mean(axis=(0, 2, 3))})
+
+    def mean_outputs(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+        tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        bias = numpy_helper.to_array(tensors[model.graph.node[0].input[2]])
+        inputs = x.reshape(groups, 6 // groups, 25)
+        kernels = kernel.reshape(groups, 4 // groups, 6 // groups)
+        return (kernels @ inputs).mean(axis=2).reshape(4) + bias
+
+    step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 127
+    rounded = np.rint(kernel / step) * step
+    expected = mean_outputs(kernel)
+    assert np.abs(mean_outputs(rounded) - expected).max() > 0.01
+    correct_biases(model, calibration, ["another"])
+    assert np.abs(mean_outputs(rounded) - expected).max() > 0.01
+    correct_biases(model, calibration, ["conv"])
+    np.testing.assert_allclose(mean_outputs(rounded), expected, atol=1e-3)
+
+
 def test_the_convolution_that_suffers_most_is_named_first(chain: Path) -> None:
     model = onnx.load(chain)
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}.{index}"
     model = onnx.shape_inference.infer_shapes(model)
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    ranked = rank_convolutions(model, measure_ranges(model, noise(3)), noise(2))
+    ranked = rank_convolutions(model, calibrate(model, noise(3)), noise(2))
     assert sorted(ranked) == sorted(convolutions)
     assert ranked[0] == convolutions[2]
 
