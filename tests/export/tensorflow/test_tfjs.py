@@ -373,8 +373,8 @@ def test_a_detector_finds_in_tensorflow_js_what_the_network_finds(
         expected = DeployedDetector(coco_network("atto"))(torch.from_numpy(pixels)[None])
     sure = int((expected[1] > 0.4).sum())
     assert sure >= 4
-    # one pixel in a thousand rounds differently in the resize; 3e-4 was measured
-    np.testing.assert_allclose(scores[0, :sure], expected[1][0, :sure], atol=0.002)
+    # float32 sums in another order: 2e-5 was measured
+    np.testing.assert_allclose(scores[0, :sure], expected[1][0, :sure], atol=2e-4)
     np.testing.assert_array_equal(classes[0, :sure], expected[2][0, :sure] + 1)
     corners = expected[0][0, :sure][:, [1, 0, 3, 2]]
-    np.testing.assert_allclose(boxes[0, :sure], corners, atol=0.001)
+    np.testing.assert_allclose(boxes[0, :sure], corners, atol=2e-4)
