@@ -39,7 +39,7 @@ $(VENV)/.train: pyproject.toml requirements/lock.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml requirements/lock.txt | $(VENV)/bin/python
-	$(PIP) --constraint requirements/lock.txt --editable ".[train]" --group dev
+	$(PIP) --constraint requirements/lock.txt --editable ".[train,tensorflow,browser]" --group dev
 	touch $@ $(VENV)/.train
 
 $(STATIC): $(WEB) | $(VENV)/bin/python
@@ -58,9 +58,12 @@ clean:
 	rm -rf $(VENV) web/node_modules src/sightline/server/static
 
 # What takes long; the figures stand in docs/benchmarks.md.
-.PHONY: bench-graph bench-train bench-page bench-quickstart bench-install bench-data fuzz
+.PHONY: bench-graph bench-exports bench-train bench-page bench-quickstart bench-install bench-data fuzz
 bench-graph: $(VENV)/.dev  ## our graph beside the official one
 	$(BIN)/python benchmarks/graph.py
+bench-exports: $(VENV)/.dev $(STATIC) browser  ## every artefact in every runtime
+	$(BIN)/python benchmarks/exports.py deimv2-atto $(SIGHTLINE_SHARED)/data/coco_val100 --split all
+	$(BIN)/python benchmarks/exports.py deimv2-femto $(SIGHTLINE_SHARED)/data/coco_val100 --split all
 bench-train: $(VENV)/.dev  ## full trainings on three real data sets
 	$(BIN)/python benchmarks/train.py
 bench-page: $(VENV)/.dev $(STATIC) browser  ## the live page in headless Chromium

@@ -13,7 +13,14 @@ from PIL import Image
 from sightline.data.images import decode_image, flatten_image, resize_letterbox, resize_stretch
 from sightline.detections import Detections
 from sightline.errors import BundleDamaged, UsageError
-from sightline.manifest import IN_GRAPH, LETTERBOX, WEIGHTS_NAME, Manifest, read_manifest, verify_files
+from sightline.manifest import (
+    IN_GRAPH,
+    LETTERBOX,
+    WEIGHTS_NAME,
+    Manifest,
+    read_manifest,
+    verify_files,
+)
 from sightline.runtime.engine import Engine, Outputs, open_engine
 from sightline.runtime.engines.onnx import first_line
 from sightline.runtime.locate import locate_bundle
