@@ -118,6 +118,7 @@ def test_every_convolution_is_quantised_where_ap_allows(
     result = quantize(chain, small, noise(3), lambda graph: 0.5)
     assert result == Quantized(0.5, 0.5, convolutions=8, floats=0)
     assert count_floats(small) == 0
+    onnx.checker.check_model(onnx.load(small), full_check=True)
     assert chain.read_bytes() == before
     assert not list(work.iterdir())
     assert capfd.readouterr() == ("", "")

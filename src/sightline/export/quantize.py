@@ -157,6 +157,7 @@ def quantize_convolutions(model: Any, calibration: Calibration, names: Sequence[
         extra_options={},
     )
     quantizer.quantize_model()
+    quantizer.model.topological_sort()  # onnxruntime-web refuses what comes before its inputs
     return quantizer.model.model
 
 
