@@ -72,7 +72,7 @@ def quantize(
     model = onnx.shape_inference.infer_shapes(model)
     calibration = calibrate(model, images)
     before = score(graph)
-    best, order = -1.0, [node.name for node in model.graph.node if node.op_type == "Conv"]
+    best, order = -1.0, [node.name for node in _convolutions(model)]
     for share in SHARES:
         if share == SHARES[1]:
             order = rank_convolutions(model, calibration, images[:RANKING_IMAGES])
@@ -184,7 +184,17 @@ def correct_biases(model: Any, calibration: Calibration, names: Sequence[str]) -
 
 
 def _convolutions(model: Any) -> list[Any]:
-    return [node for node in model.graph.node if node.op_type == "Conv"]
+    """Those that can be quantised: all but the ones whose results are added to others'.
+
+    onnxruntime-web 1.30 cannot load a sum of two 8-bit values that is 8 bits again.
+    """
+    added = {name for node in model.graph.node if node.op_type == "Add" for name in node.input}
+    for node in model.graph.node:
+        if node.op_type in ("Relu", "Clip") and node.output[0] in added:
+            added.add(node.input[0])
+    return [
+        node for node in model.graph.node if node.op_type == "Conv" and node.output[0] not in added
+    ]
 
 
 def _activations(model: Any) -> dict[str, Any]:
