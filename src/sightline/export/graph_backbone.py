@@ -15,7 +15,7 @@ Limits = tuple[float | None, float | None]
 
 def add_backbone(graph: Graph, backbone: HGNetv2, image: str, batch: int, side: int) -> list[str]:
     """Maps of the stages from the third on; image: uint8 (batch, side, side, 3) RGB."""
-    x = _add_stem(graph, backbone.stem, image, batch, side)
+    x = add_stem(graph, backbone.stem, image, batch, side)
     maps = []
     for index, stage in enumerate(modules_of(backbone.stages)):
         if isinstance(stage.downsample, ConvLayer):
@@ -47,7 +47,8 @@ def add_conv(
     )  # fmt: skip
 
 
-def _add_stem(graph: Graph, stem: Stem, image: str, batch: int, side: int) -> str:
+def add_stem(graph: Graph, stem: Stem, image: str, batch: int, side: int) -> str:
+    """The image at stride 4; image: uint8 (batch, side, side, 3)."""
     first = _add_first(graph, stem.stem1, image, batch, side)
     branch = _add_layer(graph, stem.stem2a, first, pads=(0, 1))
     branch = _add_layer(graph, stem.stem2b, branch, pads=(0, 1))
