@@ -76,4 +76,4 @@ def open_engine(
         return LiteRtEngine.open(bundle, manifest, threads=threads)
     from sightline.runtime.engines.browser import BrowserEngine
 
-    return BrowserEngine.open(bundle, manifest, runtime=runtime)
+    return BrowserEngine.open(bundle, manifest, runtime=runtime, threads=threads)
