@@ -15,9 +15,7 @@ from typing import Any
 from sightline.errors import MissingExtra
 
 # Packages that only the [train] extra installs.
-_TRAIN_PACKAGES = frozenset(
-    ("torch", "safetensors", "scipy", "onnx", "onnxscript", "tensorboard", "tomli_w")
-)
+_TRAIN_PACKAGES = frozenset(("torch", "safetensors", "scipy", "onnx", "tensorboard", "tomli_w"))
 
 
 def load_public(module: str, name: str) -> Any:
