@@ -42,9 +42,10 @@ class Bounds:
 
 
 FLOAT32 = Bounds(1e-3, 0.5)
-FLOAT16 = Bounds(5e-3, 1.0)
-# LiteRT has no weights of 16 bits but float16's, with 11 that count (the others store kernels as
-# whole numbers). Of some 2.5 % of detections the queries then swap with near equals.
+# A query that swaps with a near equal moves by more than its weights were rounded. It happens to
+# some .5 % of detections where kernels are whole numbers of 16 bits, to 2.5 % where they are
+# float16, with 11 bits that count, which is all that LiteRT has.
+FLOAT16 = Bounds(5e-3, 1.0, share=0.02)
 LITERT_FLOAT16 = Bounds(5e-3, 1.0, share=0.05)
 
 
