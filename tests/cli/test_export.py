@@ -26,9 +26,9 @@ def test_the_table_says_what_was_proven_and_what_was_not(
     assert columns.split()[:3] == ["runtime", "images", "matched"]
     assert row.split()[:2] == ["onnxruntime", "16"]
     assert told.splitlines()[:3] == [
-        "running PyTorch",
+        "running PyTorch: 16 pictures",
         "writing onnx-fp16",
-        "running onnxruntime",
+        "running onnxruntime: 16 pictures",
     ]
     assert "Not proven in onnxruntime-web/wasm: SIGHTLINE_BROWSER is '/nowhere/chromium'" in told
 
@@ -50,7 +50,14 @@ def test_json_is_the_certificates(
         (["--to", "coreml"], 2, "invalid choice: 'coreml'"),
         (["--to", "onnx", "--quantize", "float16"], 2, "--quantize is for tfjs and litert"),
         (["--to", "onnx-int8"], 2, "give it with --data"),
-        (["--to", "tfjs", "--shard-size", "0"], 2, "a shard has at least 1 KiB"),
+        (["--to", "tfjs", "--shard-size", "0"], 2, "a shard has between 1 KiB and 2 GiB"),
+        (["--to", "tfjs", "--shard-size", "nan"], 2, "a shard has between 1 KiB and 2 GiB"),
+        (["--to", "onnx", "--shard-size", "4"], 2, "--shard-size is for tfjs, not onnx"),
+        (
+            ["--to", "savedmodel", "--also-in", "bla"],
+            2,
+            "does not run savedmodel: tensorflow",
+        ),
         (["--to", "onnx", "--data", "absent"], 1, "no such folder"),
         (["--to", "tfjs"], 1, "SIGHTLINE_BROWSER is '/nowhere/chromium'"),
         (["--to", "onnx", "--also-in", "onnxruntime-web/webgpu"], 1, "'/nowhere/chromium'"),

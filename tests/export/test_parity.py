@@ -115,7 +115,7 @@ def test_drift_is_measured(rows: list[tuple[int, float, int]], seed: int) -> Non
         assert f"{len(rows)} of {len(rows)} detections moved" in stricter.fault(share=0.9)
     assert set(result.to_json()) == {
         "runtime", "images", "score_floor", "matched", "unmatched", "max_score_drift",
-        "max_box_drift_px", "mean_box_drift_px", "label_agreement", "ap", "ap_pytorch",
+        "max_box_drift_px", "mean_box_drift_px", "label_agreement", "ap", "ap_pytorch", "ap_images",
         "score_bound", "box_bound_px", "beyond",
     }  # fmt: skip
 

@@ -149,7 +149,7 @@ def test_what_cannot_be_exported_is_told(
         export(atto_bundle, to="onnx", out=out, quantize="float16")
     with pytest.raises(UsageError, match="give it with --data"):
         export(atto_bundle, to="onnx-int8", out=out)
-    with pytest.raises(UsageError, match="tfjs/wasm: what runs savedmodel is"):
+    with pytest.raises(UsageError, match="'tfjs/wasm' does not run savedmodel: tensorflow"):
         export(atto_bundle, to="savedmodel", out=out, also_in=["tfjs/wasm"])
     assert not out.exists()
 
@@ -219,3 +219,18 @@ def test_the_network_s_own_detections(coco_network: Callable[[str], DeimV2], sha
         np.testing.assert_allclose(
             found.boxes_xyxy_norm[strong] * 320, np.clip(boxes[strong], 0, 320), atol=0.05
         )
+
+
+@pytest.mark.usefixtures("no_browser")
+def test_eight_bits_are_not_proven_by_objects_that_the_model_does_not_know(
+    atto_bundle: Path, tmp_path: Path, shared: Path
+) -> None:
+    """An AP of 0 cannot fall."""
+    data = Dataset.load(shared / "data" / "kangaroo")
+    with (
+        pytest.warns(UserWarning, match="the model does not know 'kangaroo'"),
+        pytest.warns(UserWarning, match="copy"),
+        pytest.raises(ExportError, match=r"finds none of the data set's objects \(AP 0\)"),
+    ):
+        export(atto_bundle, to="onnx-int8", out=tmp_path / "out", data=data)
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quantize", choices=("float16",), help="tfjs, litert: store weights in half the size"
     )
     parser.add_argument(
-        "--shard-size", type=float, default=4.0, metavar="MIB", help="tfjs: largest file (4 MiB)"
+        "--shard-size", type=float, metavar="MIB", help="tfjs: the largest file (default 4 MiB)"
     )
     parser.add_argument(
         "--also-in",
@@ -65,25 +66,29 @@ def run(args: argparse.Namespace) -> int:
     if args.data:
         with progress_bar("reading") as progress:
             data = Dataset.load(args.data, progress=progress)
-    artefact = export(
-        ensure_bundle(args.model, _say),
-        to=args.to,
-        out=args.out,
-        data=data,
-        quantize=args.quantize,
-        shard_mib=args.shard_size,
-        also_in=args.also_in,
-        unproven=args.unproven,
-        progress=_say,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_: _say(f"Warning: {message}")
+        artefact = export(
+            ensure_bundle(args.model, _say),
+            to=args.to,
+            out=args.out,
+            data=data,
+            quantize=args.quantize,
+            shard_mib=args.shard_size,
+            also_in=args.also_in,
+            unproven=args.unproven,
+            progress=_say,
+        )
     if args.json:
         print(json.dumps([parity.to_json() for parity in artefact.parity], indent=2))
     else:
         print(_table(artefact))
+    if artefact.unproven:
+        _say(f"Warning: unproven, as the manifest says: {artefact.unproven}")
+        return 0
     for runtime, reason in artefact.not_tried.items():
         _say(f"Not proven in {runtime}: {reason}")
-    if artefact.unproven:
-        _say(f"Warning: {artefact.path} is unproven, as its manifest says")
     return 0
 
 

@@ -43,7 +43,7 @@ def evaluate(
     detector = model if isinstance(model, Detector) else Detector.load(model)
     try:
         chosen = select_images(dataset, split, detector.bundle)
-        _warn_of_unknown(detector.labels, chosen)
+        warn_of_unknown(detector.labels, chosen)
         return measure(detector, chosen, progress)
     finally:
         if detector is not model:
@@ -98,7 +98,8 @@ def renumber_labels(found: Detections, to_dataset: NDArray[np.int64]) -> ImageDe
     return ImageDetections(found.boxes_xyxy[is_known], found.scores[is_known], label_ids[is_known])
 
 
-def _warn_of_unknown(labels: Sequence[str], dataset: Dataset) -> None:
+def warn_of_unknown(labels: Sequence[str], dataset: Dataset) -> None:
+    """Warn of classes that have boxes in the data set and are none of the model's labels."""
     used = np.unique(np.concatenate([record.label_ids for record in dataset.records]))
     unknown = [dataset.classes[index] for index in used if dataset.classes[index] not in labels]
     if unknown:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from sightline.errors import ExportError
 from sightline.export.deploy import count_detections
 from sightline.export.onnx import write_onnx
 from sightline.export.parity import Parity
@@ -80,10 +82,7 @@ def write_artefact(
     `prove` is given the folder before it is put in place; the certificates it returns, or the
     reason why there are none, go into the manifest. An error of either leaves nothing behind.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    building.chmod(0o755)
-    try:
+    with staged_artefact(destination) as building:
         write(building)
         written = sorted(path for path in building.rglob("*") if path.is_file())
         files = {path.relative_to(building).as_posix(): file_entry(path) for path in written}
@@ -93,10 +92,30 @@ def write_artefact(
         parity = tuple(certificate.to_json() for certificate in certificates)
         manifest = replace(manifest, parity=parity, unproven=unproven)
         write_manifest(building, manifest)
+    return manifest
+
+
+@contextmanager
+def staged_artefact(destination: Path) -> Iterator[Path]:
+    """A hidden folder to write into, put in the place of `destination` when the block ends well.
+
+    An error leaves what was there. Raises ExportError where the disk does not take it.
+    """
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    except OSError as error:
+        raise ExportError(f"{destination} cannot be made: {error.strerror}") from error
+    building.chmod(0o755)
+    try:
+        yield building
         replace_folder(building, destination)
+    except OSError as error:
+        raise ExportError(
+            f"{destination} cannot be written: {error.strerror or error}; nothing half is left"
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return manifest
 
 
 def replace_folder(new: Path, destination: Path) -> None:

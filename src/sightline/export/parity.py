@@ -28,8 +28,9 @@ class Parity:
     score_floor: the least score that was compared. `unmatched` counts detections that one of them
     misses by more than the score drift explains. label_agreement: the share of the network's
     detections whose nearest in place and score has the same label. Pixels are those of the
-    network's input. beyond: how many matched detections differ by more than one of the bounds.
-    ap, ap_pytorch: the artefact's and the network's AP, where it was measured.
+    network's input. beyond: how many matched detections differ by more than one of the bounds;
+    None where there are none. ap, ap_pytorch: the artefact's and the network's AP on ap_images
+    images, where it was measured.
     """
 
     runtime: str
@@ -41,9 +42,10 @@ class Parity:
     max_score_drift: float
     max_box_drift_px: float
     mean_box_drift_px: float
-    score_bound: float
-    box_bound_px: float
-    beyond: int
+    score_bound: float | None
+    box_bound_px: float | None
+    beyond: int | None
+    ap_images: int | None = None
     ap: float | None = None
     ap_pytorch: float | None = None
 
@@ -61,7 +63,7 @@ class Parity:
         faults = []
         if self.unmatched:
             faults.append(f"{self.unmatched} detections lost or gained, {self.matched} matched")
-        if self.beyond > share * self.matched:
+        if self.beyond is not None and self.beyond > share * self.matched:
             faults.append(
                 f"{self.beyond} of {self.matched} detections moved: scores by up to "
                 f"{self.max_score_drift:.2g} (bound {self.score_bound:g}), boxes by up to "

@@ -115,9 +115,12 @@ class Proof:
                 score_bound=measured_by.score,
                 box_bound_px=measured_by.box_px,
             ),
+            ap_images=None if self.measured is None else len(self.measured),
             ap=ap,
             ap_pytorch=self.ap,
         )
+        if bounds is None:
+            parity = replace(parity, score_bound=None, box_bound_px=None, beyond=None)
         if fault := self._fault(parity, bounds):
             raise ExportError(
                 f"in {parity.runtime} the artefact does not find what the network finds: {fault}. "

@@ -15,7 +15,7 @@ from sightline.errors import (
     ModelNotFound,
     UsageError,
 )
-from sightline.evaluate.run import select_images
+from sightline.evaluate.run import select_images, warn_of_unknown
 from sightline.export.bundle import write_artefact
 from sightline.export.deploy import count_detections
 from sightline.export.parity import Parity
@@ -28,6 +28,7 @@ from sightline.manifest import (
     verify_files,
 )
 from sightline.models.weights import build_model, read_weights
+from sightline.runtime.chromium import find_browser
 from sightline.runtime.engine import RUNTIMES
 from sightline.runtime.locate import locate_bundle
 
@@ -66,7 +67,7 @@ def export(
     out: str | Path,
     data: Dataset | None = None,
     quantize: str | None = None,
-    shard_mib: float = 4.0,
+    shard_mib: float | None = None,
     also_in: Sequence[str] = (),
     unproven: bool = False,
     progress: Callable[[str], None] = lambda line: None,
@@ -76,32 +77,40 @@ def export(
     to: a key of `manifest.MAIN_FILES`. data: the artefact is compared with PyTorch on its
     validation images, by AP too, else on drawn scenes; onnx-int8 needs it. quantize: "float16"
     stores the weights of a tfjs or litert artefact so. shard_mib: the largest weight file of
-    tfjs. also_in: further runtimes that must prove it, as "onnxruntime-web/webgpu". unproven: go
-    on where a runtime that must prove it is missing, and say so in the manifest. progress: called
-    with a line about each step.
+    tfjs, by default 4. also_in: further runtimes that must prove it, "onnxruntime-web/webgpu" for
+    one. unproven: go on where a runtime that must prove it is missing, and say so in the manifest.
+    progress: called with a line about each step.
 
     Raises ExportError when `out` exists or the artefact does not find what the network finds,
     MissingExtra or MissingBrowser; then nothing is left behind.
     """
-    options = Options(to, quantize, int(shard_mib * 2**20))
+    options = Options(to, quantize, shard_mib)
+    if to == "onnx-int8" and data is None:
+        raise UsageError("onnx-int8 is calibrated and measured on a data set: give it with --data")
+    required = _required_runtimes(to, also_in)
     out = Path(out)
     if out.exists():
         raise ExportError(f"{out} exists; name a folder that does not")
+    if not unproven and any("/" in runtime for runtime in required):
+        find_browser()  # said before anything takes time
     bundle = locate_bundle(model)
     manifest = read_manifest(bundle)
     network = _read_network(bundle, manifest)
     measured = None if data is None else select_images(data, None, bundle)
-    if to == "onnx-int8" and data is None:
-        raise UsageError("onnx-int8 is calibrated and measured on a data set: give it with --data")
-    required = (*_REQUIRED.get(to, ("onnxruntime",)), *also_in)
-    if foreign := set(required) - set(RUNTIMES[to]):
-        raise UsageError(f"{' and '.join(sorted(foreign))}: what runs {to} is {RUNTIMES[to]}")
+    if measured is not None:
+        warn_of_unknown(manifest.labels, measured)
     tried = _WHERE_POSSIBLE if to.startswith("onnx") else ()
     runtimes = dict.fromkeys((*required, *tried))  # each once
     records = [] if measured is None else measured.records
     pictures = proof_pictures([record.image for record in records], network.input_px)
-    progress("running PyTorch")
+    work = f"{len(pictures)} pictures" + (f", AP on {len(measured)}" if measured else "")
+    progress(f"running PyTorch: {work}")
     proof = Proof(network, manifest, pictures, measured)
+    if to == "onnx-int8" and not proof.ap:
+        raise ExportError(
+            "the model finds none of the data set's objects (AP 0), so nothing shows what 8 bits "
+            "cost; give the data set that it was trained for"
+        )
     not_tried: dict[str, str] = {}
 
     def write(folder: Path) -> None:
@@ -111,14 +120,14 @@ def export(
     def prove(folder: Path) -> tuple[list[Parity], str | None]:
         certificates = []
         for runtime in runtimes:
-            progress(f"running {runtime}")
+            progress(f"running {runtime}: {work}")
             try:
                 certificates.append(proof.hold(folder, runtime, _bounds(to, quantize)))
             except (MissingExtra, MissingBrowser) as error:
                 if runtime in required and not unproven:
                     raise
                 not_tried[runtime] = str(error)
-        reason = None if certificates else "; ".join(not_tried.values())
+        reason = None if certificates else "; ".join(dict.fromkeys(not_tried.values()))
         values = [certificate.to_json() for certificate in certificates]
         (folder / PARITY_NAME).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         return certificates, reason
@@ -134,6 +143,13 @@ def export(
     written = write_artefact(out, described, write, prove)
     proofs = tuple(Parity(**certificate) for certificate in written.parity)
     return Artefact(out, to, proofs, not_tried, written.unproven)
+
+
+def _required_runtimes(to: str, also_in: Sequence[str]) -> tuple[str, ...]:
+    for runtime in also_in:
+        if runtime not in RUNTIMES[to]:
+            raise UsageError(f"{runtime!r} does not run {to}: {' or '.join(RUNTIMES[to])}")
+    return (*_REQUIRED.get(to, ("onnxruntime",)), *also_in)
 
 
 def _bounds(to: str, quantize: str | None) -> Bounds | None:

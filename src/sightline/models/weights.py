@@ -89,9 +89,11 @@ def read_classes(path: Path) -> tuple[str, ...] | None:
 def write_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write atomically; tied tensors are stored under each of their names."""
     temporary = path.with_name(f".{path.name}.tmp")
-    save_file(
-        {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}, temporary, metadata
-    )
+    tensors = {k: v.detach().cpu().clone().contiguous() for k, v in state.items()}
+    try:
+        save_file(tensors, temporary, metadata)
+    except SafetensorError as error:  # how it says that the disk is full
+        raise OSError(f"{path.name}: {error}") from error
     temporary.chmod(0o644)
     os.replace(temporary, path)
 

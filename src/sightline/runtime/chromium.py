@@ -126,6 +126,8 @@ class BrowserPage:
         self._page: Page | None = None
         self._last_error = ""
         self._loop = asyncio.new_event_loop()
+        # What Playwright leaves unread when its process is ended from outside is nobody's concern.
+        self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         try:

@@ -6,7 +6,6 @@ Which family it is of, the adapters say; here it is tried on a photo, shown, and
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from sightline.errors import (
     MissingExtra,
     UsageError,
 )
-from sightline.export.bundle import replace_folder
+from sightline.export.bundle import staged_artefact
 from sightline.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -122,10 +121,7 @@ def import_model(
         raise UsageError(f"the threshold is a score in 0..1, not {config.threshold}")
     photo = None if sample is None else (Path(sample), decode_image(Path(sample)))
     adapted = adapt(file, config)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    building.chmod(0o755)
-    try:
+    with staged_artefact(out) as building:
         manifest = _write(adapted, building, file, config)
         notes, tried = adapted.notes, None
         if photo is None:
@@ -138,9 +134,6 @@ def import_model(
                     f"{file} was not imported, since its boxes do not fit; --pixels, --labels, "
                     f"--size and --outputs say what was guessed wrong"
                 )
-        replace_folder(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return Imported(out, adapted.kind, manifest, notes, tried)
 
 
