@@ -344,6 +344,15 @@ def test_an_image_without_bytes_is_the_one_in_the_folder(tmp_path: Path) -> None
     assert [record.image.read_bytes() for record in mixed] == [PHOTO, photo(1)]
 
 
+def test_a_name_that_two_images_have_is_told(tmp_path: Path) -> None:
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "b.jpg").write_bytes(photo(number))
+    dataset = load(write(tmp_path / "a.record", image("b.jpg", b"")))
+    assert [record.image for record in dataset] == [tmp_path / "one" / "b.jpg"]
+    assert "image-ambiguous" in {code for code, _, _ in told(dataset)}
+
+
 def test_an_image_in_two_splits(tmp_path: Path) -> None:
     write(tmp_path / "train.record", image(), image("b.jpg", photo(1)))
     write(tmp_path / "val.record", image())
