@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from exports import time_ms  # beside this file
 from sightline.data.drawn import KINDS, draw_scene
 from sightline.export.run import export
 from sightline.manifest import read_manifest
@@ -74,18 +73,6 @@ def open_all(artefacts: dict[str, Path]) -> dict[str, Engine]:
             "litert-web", manifests["litert"], litert_files, threads=count
         )
     return engines
-
-
-def time_ms(engine: Engine, pixels: NDArray[np.uint8], runs: int) -> list[float]:
-    """Milliseconds of each of `runs` inferences."""
-    if isinstance(engine, BrowserEngine):
-        return engine.time(pixels, runs)
-    times = []
-    for _ in range(runs):
-        begun = time.perf_counter()
-        engine.run(pixels)
-        times.append((time.perf_counter() - begun) * 1000)
-    return times
 
 
 if __name__ == "__main__":
