@@ -115,7 +115,8 @@ def export(
 
     def write(folder: Path) -> None:
         progress(f"writing {to}")
-        write_files(network, manifest, folder, options, data, proof)
+        training = select_images(data, "train", bundle) if to == "onnx-int8" and data else None
+        write_files(network, manifest, folder, options, training, proof)
 
     def prove(folder: Path) -> tuple[list[Parity], str | None]:
         certificates = []

@@ -70,16 +70,17 @@ def write_files(
     manifest: Manifest,
     folder: Path,
     options: Options,
-    data: Dataset | None,
+    training: Dataset | None,
     proof: Proof,
 ) -> None:
     """Write the target's files into `folder`; manifest.json and parity.json are the caller's.
 
-    Raises ExportError, MissingExtra.
+    training: what onnx-int8 is calibrated on, images that `proof` does not measure. Raises
+    ExportError, MissingExtra.
     """
     half = options.quantize == "float16"
     if options.target.startswith("onnx"):
-        _write_onnx(network, manifest, folder, options.target, data, proof)
+        _write_onnx(network, manifest, folder, options.target, training, proof)
     elif options.target == "savedmodel":
         from sightline.export.tensorflow.savedmodel import write_savedmodel
 
@@ -105,7 +106,7 @@ def _write_onnx(
     manifest: Manifest,
     folder: Path,
     target: str,
-    data: Dataset | None,
+    training: Dataset | None,
     proof: Proof,
 ) -> None:
     from sightline.export.onnx import write_onnx
@@ -123,10 +124,9 @@ def _write_onnx(
     else:
         from sightline.export.quantize import quantize
 
-        assert data is not None
-        training = data.with_splits().subset("train").records[:CALIBRATION_IMAGES]
+        assert training is not None
         pictures = [
             resize_stretch(decode_image(record.image), manifest.width, manifest.height)
-            for record in training
+            for record in training.records[:CALIBRATION_IMAGES]
         ]
         quantize(graph, graph, pictures, proof.measure_graph)
