@@ -39,7 +39,7 @@ $(VENV)/.train: pyproject.toml requirements/lock.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml requirements/lock.txt | $(VENV)/bin/python
-	$(PIP) --constraint requirements/lock.txt --editable ".[train,tensorflow,browser]" --group dev
+	$(PIP) --constraint requirements/lock.txt --editable ".[train,tensorflow,browser,webrtc]" --group dev
 	touch $@ $(VENV)/.train
 
 $(STATIC): $(WEB) | $(VENV)/bin/python

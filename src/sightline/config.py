@@ -28,11 +28,11 @@ def option(
 
 
 def value_type(owner: type, field: dataclasses.Field[Any]) -> type:
-    """The field's type with None taken off: int | None gives int."""
+    """The field's type with None taken off: int | None gives int. tuple[str, ...] gives tuple."""
     hint = typing.get_type_hints(owner)[field.name]
     if isinstance(hint, types.UnionType):
         hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
-    return typing.cast(type, hint)
+    return typing.cast(type, typing.get_origin(hint) or hint)
 
 
 def make_config(kind: type[C], values: Mapping[str, Any]) -> C:
@@ -57,6 +57,8 @@ def _checked(owner: type, field: dataclasses.Field[Any], value: Any) -> Any:
     wanted = value_type(owner, field)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if wanted is tuple and isinstance(value, list):
+        value = tuple(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise ConfigError(f"{field.name} takes a {wanted.__name__}, not {value!r}")
     low, choices = field.metadata.get("low"), field.metadata.get("choices")

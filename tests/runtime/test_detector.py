@@ -163,7 +163,7 @@ def test_a_graph_that_is_none_is_damaged_even_with_its_right_sha256(tiny_bundle:
     [
         ({"width": 33}, "image is tensor(uint8) [1, 24, 32, 3], the manifest wants"),
         ({"max_detections": 5}, "boxes is tensor(float) [1, 4, 4], the manifest wants"),
-        ({"batch": 2}, "takes 2 images at once"),
+        ({"batch": 2}, "image is tensor(uint8) [1, 24, 32, 3], the manifest wants"),
         ({"labels": ("upper",)}, "gave labels 0..1, the manifest names 1"),
     ],
 )

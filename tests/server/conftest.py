@@ -16,8 +16,9 @@ from fastapi import FastAPI
 
 from sightline.server.app import create_app
 from sightline.server.config import ServeConfig
+from sightline.server.plan import Plan
 from sightline.server.run import make_server, open_socket
-from sightline.server.served import ServedModel, load_models
+from sightline.server.served import ModelStore
 
 Start = Callable[..., AbstractContextManager[httpx.Client]]
 CheckProblem = Callable[[httpx.Response, str], dict[str, Any]]
@@ -41,21 +42,23 @@ def running(app: FastAPI) -> Iterator[str]:
         assert not thread.is_alive()
 
 
+PLAN = Plan(workers=2, threads=1)
+
+
 @pytest.fixture(scope="session")
-def atto(atto_bundle: Path) -> ServedModel:
-    (model,) = load_models([atto_bundle])
-    return model
+def atto(atto_bundle: Path) -> ModelStore:
+    return ModelStore.load([atto_bundle], PLAN)
 
 
 @pytest.fixture
-def start(atto: ServedModel, tmp_path: Path) -> Start:
+def start(atto: ModelStore, tmp_path: Path) -> Start:
     """Run an app with other settings and get a client of it: `with start(token=...) as client`."""
 
     @contextmanager
     def run(
-        *, models: list[ServedModel] | None = None, static_dir: Path = tmp_path, **settings: Any
+        *, store: ModelStore = atto, static_dir: Path = tmp_path, **settings: Any
     ) -> Iterator[httpx.Client]:
-        app = create_app(models or [atto], ServeConfig(**settings), static_dir=static_dir)
+        app = create_app(store, ServeConfig(**settings), static_dir=static_dir)
         with running(app) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             client.app = app  # type: ignore[attr-defined]
             yield client
@@ -64,9 +67,9 @@ def start(atto: ServedModel, tmp_path: Path) -> Start:
 
 
 @pytest.fixture(scope="session")
-def client(atto: ServedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(atto: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of one server with default settings and no page, shared by the tests."""
-    app = create_app([atto], ServeConfig(), static_dir=tmp_path_factory.mktemp("static"))
+    app = create_app(atto, ServeConfig(), static_dir=tmp_path_factory.mktemp("static"))
     with running(app) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         yield client
 

@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from sightline.detections import Detections
+from sightline.server.job import Answer, Timing
 from sightline.server.legacy import wire_objects
-from sightline.server.served import ServedModel, load_models
+from sightline.server.plan import Plan
+from sightline.server.served import ModelStore
 
 # What becomes of each damaged or refused file of data/broken; all others are detected in.
 REFUSED = {
@@ -83,7 +85,9 @@ def test_wire_objects_by_hand() -> None:
         width=100,
         height=100,
     )
-    header, dog = wire_objects(found, "pets", 0.5)
+    header, dog = wire_objects(
+        Answer("pets", 0.5, found.width, found.height, found, None, Timing(0, 0, 0, 0))
+    )
     assert header == {"name": "pets", "version": "0.0.1", "numObjects": 1, "threshold": 0.5}
     assert list(dog) == ["name", "class_name", "score", "y", "x", "height", "width"]
     assert (dog["name"], dog["class_name"]) == ("Object", "dog")
@@ -94,9 +98,9 @@ def test_wire_objects_by_hand() -> None:
 
 
 def test_2017_client_draws_the_boxes_python_finds(
-    client: httpx.Client, atto: ServedModel, shared: Path
+    client: httpx.Client, atto: ModelStore, shared: Path
 ) -> None:
-    found = atto.detector(photo(shared), threshold=0.3)
+    found = atto.default.detector()(photo(shared), threshold=0.3)
     assert len(found) >= 1
     objects = Client2017(client).detect(photo(shared), 0.3)
     drawn = Client2017.rectangles(objects, found.width, found.height)
@@ -107,9 +111,9 @@ def test_2017_client_draws_the_boxes_python_finds(
 
 
 def test_a_score_at_the_threshold_counts(
-    client: httpx.Client, atto: ServedModel, shared: Path
+    client: httpx.Client, atto: ModelStore, shared: Path
 ) -> None:
-    scores = [one.score for one in atto.detector(photo(shared), threshold=0.1)]
+    scores = [one.score for one in atto.default.detector()(photo(shared), threshold=0.1)]
     middle = scores[len(scores) // 2]
     header, *objects = Client2017(client).detect(photo(shared), middle)
     assert header["numObjects"] == len(objects) == sum(score >= middle for score in scores)
@@ -131,12 +135,12 @@ def test_without_threshold_the_models_own_counts(
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["score_threshold"] = 0.05
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    (tuned,) = load_models([bundle])
-    with start(models=[tuned]) as client:
+    store = ModelStore.load([bundle], Plan(1, 1))
+    with start(store=store) as client:
         header, *objects = Client2017(client).detect(photo(shared))
         empty = client.post("/image", files={"image": photo(shared)}, data={"threshold": ""}).json()
     assert header["threshold"] == 0.05
-    assert len(objects) == len(tuned.detector(photo(shared), threshold=0.05)) > 2
+    assert len(objects) == len(store.default.detector()(photo(shared), threshold=0.05)) > 2
     assert empty[0] == header  # a form field left empty is a field not filled in
 
 
@@ -165,11 +169,11 @@ def test_every_broken_file_is_answered(
 
 
 def test_pictures_of_every_kind_match_python(
-    client: httpx.Client, atto: ServedModel, shared: Path
+    client: httpx.Client, atto: ModelStore, shared: Path
 ) -> None:
     for name in ("14_exif_orientation_6.jpg", "15_cmyk.jpg", "18_rgb16.png", "20_rgba.png"):
         content = (shared / "data" / "broken" / name).read_bytes()
-        found = atto.detector(content, threshold=0.1)
+        found = atto.default.detector()(content, threshold=0.1)
         objects = Client2017(client).detect(content, 0.1)
         drawn = Client2017.rectangles(objects, found.width, found.height)
         assert [each[:2] for each in drawn] == [(one.label, one.score) for one in found]
@@ -229,9 +233,9 @@ def test_malformed_bodies(client: httpx.Client, content_type: str, body: bytes) 
 def test_a_fault_of_ours_tells_nothing(
     start: Any, atto_bundle: Path, shared: Path, check_problem: Any, caplog: Any
 ) -> None:
-    (model,) = load_models([atto_bundle])
-    del model.detector.engine
-    with start(models=[model]) as client:
+    store = ModelStore.load([atto_bundle], Plan(1, 1))
+    del store.default.detector().engine
+    with start(store=store) as client:
         response = client.post("/image", files={"image": photo(shared)})
         check_problem(response, "internal")
         assert "engine" not in response.text and "Traceback" not in response.text

@@ -14,7 +14,8 @@ import pytest
 from sightline.errors import ConfigError, ModelNotFound
 from sightline.server.app import create_app
 from sightline.server.config import ServeConfig
-from sightline.server.served import ServedModel, load_models
+from sightline.server.plan import Plan
+from sightline.server.served import ModelStore
 
 
 @pytest.fixture
@@ -84,13 +85,13 @@ def test_host_header_cannot_write_html(start: Any) -> None:
         assert "<b>" not in client.get("/", headers={"Host": "<b>x"}).text
 
 
-def test_models_are_listed(client: httpx.Client, atto: ServedModel, atto_bundle: Path) -> None:
+def test_models_are_listed(client: httpx.Client, atto: ModelStore, atto_bundle: Path) -> None:
     value = client.get("/v1/models").json()
     assert value["sample_clip"] is None
     (model,) = value["models"]
     assert model == {
         "name": "deimv2-atto",
-        "labels": list(atto.manifest.labels),
+        "labels": list(atto.default.manifest.labels),
         "width": 320,
         "height": 320,
         "score_threshold": 0.5,
@@ -102,7 +103,7 @@ def test_models_are_listed(client: httpx.Client, atto: ServedModel, atto_bundle:
         (atto_bundle / "manifest.json").read_text()
     )
     graph = client.get(model["graph"]).content
-    assert hashlib.sha256(graph).hexdigest() == atto.manifest.files["model.onnx"].sha256
+    assert hashlib.sha256(graph).hexdigest() == atto.default.manifest.files["model.onnx"].sha256
 
 
 def test_model_files_are_not_sent_twice(client: httpx.Client) -> None:
@@ -128,9 +129,9 @@ def test_a_bundle_deleted_while_serving_goes_on(
 ) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(atto_bundle, bundle)
-    models = list(load_models([bundle]))
+    store = ModelStore.load([bundle], Plan(1, 1))
     photo = {"image": (shared / "data" / "broken" / "01_ok.jpg").read_bytes()}
-    with start(models=models) as client:
+    with start(store=store) as client:
         shutil.rmtree(bundle)
         assert client.post("/image", files=photo).status_code == 200
         assert client.get("/models/deimv2-atto/model.onnx").status_code == 200
@@ -144,9 +145,9 @@ def test_several_models_get_names_of_their_own(
     manifest = json.loads((named / "manifest.json").read_text())
     manifest["name"] = "Käfer / best & co"
     (named / "manifest.json").write_text(json.dumps(manifest))
-    models = load_models([atto_bundle, named, atto_bundle])
-    assert [model.name for model in models] == ["deimv2-atto", "K-fer-best-co", "deimv2-atto-2"]
-    with start(models=list(models)) as client:
+    store = ModelStore.load([atto_bundle, named, atto_bundle], Plan(1, 1))
+    assert [model.name for model in store] == ["deimv2-atto", "K-fer-best-co", "deimv2-atto-2"]
+    with start(store=store) as client:
         for described in client.get("/v1/models").json()["models"]:
             assert client.get(described["graph"]).status_code == 200
 
@@ -163,13 +164,13 @@ def test_sample_clip(start: Any, shared: Path, check_problem: Any, client: httpx
     check_problem(client.get("/sample-clip"), "not-found")
 
 
-def test_settings_that_cannot_work(atto: ServedModel, tmp_path: Path) -> None:
+def test_settings_that_cannot_work(atto: ModelStore, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="sample clip"):
-        create_app([atto], ServeConfig(sample_clip=str(tmp_path / "none.mp4")))
+        create_app(atto, ServeConfig(sample_clip=str(tmp_path / "none.mp4")))
     with pytest.raises(ConfigError, match="at least one model"):
-        create_app([], ServeConfig())
+        ModelStore.load([], Plan(1, 1))
     with pytest.raises(ModelNotFound):
-        load_models([tmp_path / "nothing"])
+        ModelStore.load([tmp_path / "nothing"], Plan(1, 1))
 
 
 def test_health(client: httpx.Client) -> None:

@@ -14,10 +14,13 @@ def add_config_flags(parser: argparse.ArgumentParser, kind: type) -> None:
     for field in dataclasses.fields(kind):
         flag = "--" + field.name.replace("_", "-")
         wanted = value_type(kind, field)
-        default = "" if field.default is None else f" (default {field.default})"
+        default = "" if field.default in (None, ()) else f" (default {field.default})"
         help_line = field.metadata.get("help", "") + default
         if wanted is bool:
             parser.add_argument(flag, action="store_true", default=None, help=help_line)
+            continue
+        if wanted is tuple:
+            parser.add_argument(flag, action="append", default=None, metavar="TEXT", help=help_line)
             continue
         parser.add_argument(
             flag,

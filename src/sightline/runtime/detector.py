@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from sightline.manifest import (
     verify_files,
 )
 from sightline.runtime.engine import Engine, Outputs, open_engine
-from sightline.runtime.engines.onnx import first_line
+from sightline.runtime.engines.onnx import OnnxEngine, first_line
 from sightline.runtime.locate import locate_bundle
 from sightline.runtime.postprocess import letterbox_span, postprocess
 
@@ -46,19 +46,24 @@ class Detector:
 
     @classmethod
     def load(
-        cls, reference: str | Path, *, threads: int | None = None, runtime: str | None = None
+        cls,
+        reference: str | Path,
+        *,
+        threads: int | None = None,
+        runtime: str | None = None,
+        device: str = "cpu",
     ) -> Detector:
         """The detector of a bundle or artefact folder, run folder or zoo name, warmed up.
 
         threads: for one inference; by default one a core, at most 4. runtime: one of
-        `runtime.engine.RUNTIMES`, by default the first that runs such an artefact. Its files are
-        compared with the manifest. Raises ModelNotFound, BundleDamaged, BundleTooNew or
-        MissingExtra.
+        `runtime.engine.RUNTIMES`, by default the first that runs such an artefact. device: one of
+        `runtime.engine.DEVICES`. Its files are compared with the manifest. Raises ModelNotFound,
+        BundleDamaged, BundleTooNew, UsageError or MissingExtra.
         """
         bundle = locate_bundle(reference)
         manifest = read_manifest(bundle)
         verify_files(bundle, manifest, tuple(n for n in manifest.files if n != WEIGHTS_NAME))
-        engine = open_engine(bundle, manifest, threads=threads, runtime=runtime)
+        engine = open_engine(bundle, manifest, threads=threads, runtime=runtime, device=device)
         detector = cls(manifest, engine, bundle)
         try:
             detector.infer(np.zeros((manifest.height, manifest.width, 3), np.uint8))
@@ -116,7 +121,15 @@ class Detector:
 
     def infer(self, pixels: NDArray[np.uint8]) -> Outputs:
         """What the graph says of one input image. Raises BundleDamaged for unknown labels."""
-        outputs = self.engine.run(pixels)
+        return self._checked(self.engine.run(pixels))
+
+    def infer_batch(self, pixels: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
+        """`infer` for 1 to `manifest.batch` input images, in one run where the graph takes them."""
+        if not isinstance(self.engine, OnnxEngine):
+            return [self.infer(image) for image in pixels]
+        return [self._checked(outputs) for outputs in self.engine.run_batch(pixels)]
+
+    def _checked(self, outputs: Outputs) -> Outputs:
         label_ids, count = outputs.label_ids, len(self.labels)
         if label_ids.size and not (label_ids.min() >= 0 and label_ids.max() < count):
             raise BundleDamaged(

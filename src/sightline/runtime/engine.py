@@ -23,6 +23,15 @@ RUNTIMES = {
     "tfjs": ("tfjs/wasm", "tfjs/webgl"),
     "litert": ("litert",),
 }
+# ONNX Runtime's execution providers; all but the CPU come with another build of it.
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+DEVICES = ("auto", *PROVIDERS)
 
 
 class Outputs(NamedTuple):
@@ -49,12 +58,18 @@ class Engine(Protocol):
 
 
 def open_engine(
-    bundle: Path, manifest: Manifest, *, threads: int | None = None, runtime: str | None = None
+    bundle: Path,
+    manifest: Manifest,
+    *,
+    threads: int | None = None,
+    runtime: str | None = None,
+    device: str = "cpu",
 ) -> Engine:
     """The artefact in the folder `bundle` opened in `runtime`, by default its target's first.
 
-    Raises UsageError for a runtime that does not run it, MissingExtra for one that is not
-    installed, BundleDamaged for an artefact that it cannot read.
+    device: one of DEVICES, heeded by ONNX Runtime alone. Raises UsageError for a runtime that
+    does not run it or a device that is not there, MissingExtra for one that is not installed,
+    BundleDamaged for an artefact that it cannot read.
     """
     runtimes = RUNTIMES[manifest.target]
     runtime = runtime or runtimes[0]
@@ -65,7 +80,7 @@ def open_engine(
     if runtime == "onnxruntime":
         from sightline.runtime.engines.onnx import OnnxEngine
 
-        return OnnxEngine.open(bundle, manifest, threads=threads)
+        return OnnxEngine.open(bundle, manifest, threads=threads, device=device)
     if runtime == "tensorflow":
         from sightline.runtime.engines.tensorflow import TensorFlowEngine
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -16,33 +16,32 @@ from sightline.server.config import ServeConfig
 from sightline.server.errors import install_error_handlers
 from sightline.server.legacy import legacy_router
 from sightline.server.pages import STATIC_DIR, PageFiles, page_router
-from sightline.server.pool import WorkerPool
 from sightline.server.security import Access, Guard, decide_access
-from sightline.server.served import ServedModel
+from sightline.server.served import ModelStore
+from sightline.server.service import Service
 
 
 def create_app(
-    models: Sequence[ServedModel],
+    store: ModelStore,
     config: ServeConfig,
     *,
     access: Access | None = None,
     static_dir: Path = STATIC_DIR,
 ) -> FastAPI:
-    """The application; the first model answers POST /image.
+    """The application on these models; `app.state.service` is what its routes share.
 
     `access` defaults to what `config` says. Raises ConfigError for settings that contradict each
     other or a sample clip that is not there.
     """
-    if not models:
-        raise ConfigError("a server needs at least one model")
     access = access or decide_access(config)
     sample_clip = _sample_clip(config.sample_clip)
-    pool = WorkerPool(config.workers, config.max_waiting)
+    service = Service(store, config, access)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.scheduler.start()
         yield
-        pool.close()
+        await service.close()
 
     app = FastAPI(
         title="Sightline",
@@ -51,12 +50,10 @@ def create_app(
         docs_url=None,  # FastAPI's pages fetch their scripts from a CDN
         redoc_url=None,
     )
-    app.state.pool = pool
+    app.state.service = service
     install_error_handlers(app)
-    app.include_router(legacy_router(models[0], pool))
-    app.include_router(
-        page_router({model.name: model for model in models}, sample_clip, static_dir)
-    )
+    app.include_router(legacy_router(service))
+    app.include_router(page_router(store, sample_clip, static_dir))
     app.mount("/", PageFiles(static_dir))
 
     # Added last is outermost: CORS, then the early answers that linger, then the door.

@@ -13,8 +13,12 @@ contracts/error.schema.json. `detail` is for people and never tells of paths, ve
     origin-refused        403     a web page of another origin, or a Host that is not ours
     not-found             404     no such path or model
     method-not-allowed    405
-    busy                  503     too many requests wait already; Retry-After says when
+    request-timeout       408     headers or body took too long
+    unsupported-media     415     a kind of body, or of video, that is not taken
+    rate-limited          429     more requests a second than one address may make
     internal              500     a fault of the server, written to its log
+    not-available         501     this installation lacks a part; its operator can add it
+    busy                  503     full, or stopping; Retry-After says when to ask again
 """
 
 from __future__ import annotations
@@ -41,8 +45,12 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "origin-refused": 403,
     "not-found": 404,
     "method-not-allowed": 405,
-    "busy": 503,
+    "request-timeout": 408,
+    "unsupported-media": 415,
+    "rate-limited": 429,
     "internal": 500,
+    "not-available": 501,
+    "busy": 503,
 }
 _CODE_OF_STATUS = {400: "malformed-request", 404: "not-found", 405: "method-not-allowed"}
 _INTERNAL = "The server failed at this request; its log says why."
@@ -77,6 +85,18 @@ def problem_response(
     return JSONResponse(
         problem(code, detail), STATUS_OF_CODE[code], headers, "application/problem+json"
     )
+
+
+def problem_of(error: Exception, path: str) -> dict[str, Any]:
+    """What a caller on `path` is told of any error; one that is our fault goes to the log."""
+    if isinstance(error, RequestRefused):
+        return problem(error.code, error.detail)
+    if isinstance(error, ImageTooLarge):
+        return problem("image-too-large", str(error))
+    if isinstance(error, ImageError):
+        return problem("image-unreadable", str(error))
+    log.error("%s failed", path, exc_info=error)
+    return problem("internal", _INTERNAL)
 
 
 def internal_problem(error: Exception, path: str) -> JSONResponse:
@@ -120,8 +140,5 @@ def _say_what_is_wrong(part: Mapping[str, Any]) -> str:
 
 
 async def _answer_sightline_error(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, ImageTooLarge):
-        return problem_response("image-too-large", str(error))
-    if isinstance(error, ImageError):
-        return problem_response("image-unreadable", str(error))
-    return internal_problem(error, request.url.path)
+    value = problem_of(error, request.url.path)
+    return problem_response(value["code"], value["detail"])

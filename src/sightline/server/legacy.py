@@ -6,43 +6,50 @@ bottom and right EDGES, all in 0..1 of the image.
 
 from __future__ import annotations
 
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse
+from PIL import Image
 
 from sightline.data.images import decode_image
-from sightline.detections import Detections
-from sightline.runtime.detector import Detector
 from sightline.server.errors import RequestRefused
-from sightline.server.pool import WorkerPool
+from sightline.server.job import Answer
+from sightline.server.options import Options
 from sightline.server.sample_picture import draw_sample_picture
-from sightline.server.served import ServedModel
+from sightline.server.service import Service, caller
 
 _WIRE_VERSION = "0.0.1"
 _NAME_LENGTH = 80
 
 
-def legacy_router(model: ServedModel, pool: WorkerPool) -> APIRouter:
-    """The 2017 routes, answered by `model`."""
+def legacy_router(service: Service) -> APIRouter:
+    """The 2017 routes, answered by the default model."""
     router = APIRouter(tags=["2017"])
 
     @router.post("/image", summary="Detect in one image (2017 wire format)")
     async def detect_image(
+        request: Request,
         image: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP or TIFF")],
         threshold: Annotated[
             float | None, Form(ge=0, le=1, description="least score; default: the model's own")
         ] = None,
     ) -> JSONResponse:
         name = (image.filename or "the image")[:_NAME_LENGTH]
-        found = await pool.run(_detect, model.detector, image.file, name, threshold)
-        used = model.manifest.score_threshold if threshold is None else threshold
-        return JSONResponse(wire_objects(found, model.name, used))
+
+        def open_picture() -> Image.Image:
+            # Read here: only as many bodies are in memory as there are workers.
+            return decode_image(image.file.read(), name=name)
+
+        options = Options(threshold=threshold)
+        return JSONResponse(
+            wire_objects(await service.detect(options, open_picture, caller(request)))
+        )
 
     @router.get("/test", summary="Detect in a built-in picture (2017 wire format)")
-    async def detect_sample() -> JSONResponse:
-        found = await pool.run(lambda: model.detector(draw_sample_picture()))
-        return JSONResponse(wire_objects(found, model.name, model.manifest.score_threshold))
+    async def detect_sample(request: Request) -> JSONResponse:
+        answer = await service.detect(Options(), draw_sample_picture, caller(request))
+        return JSONResponse(wire_objects(answer))
 
     @router.get("/image", include_in_schema=False)
     async def explain_image() -> None:
@@ -56,14 +63,16 @@ def legacy_router(model: ServedModel, pool: WorkerPool) -> APIRouter:
     return router
 
 
-def wire_objects(found: Detections, model_name: str, threshold: float) -> list[dict[str, Any]]:
+def wire_objects(answer: Answer) -> list[dict[str, Any]]:
     """The 2017 answer: a header, then one element per object, edges in 0..1 of the image."""
+    found = answer.detections
+    assert found is not None
     objects: list[dict[str, Any]] = [
         {
-            "name": model_name,
+            "name": answer.model,
             "version": _WIRE_VERSION,
             "numObjects": len(found),
-            "threshold": threshold,
+            "threshold": answer.threshold,
         }
     ]
     for detection in found:
@@ -80,10 +89,3 @@ def wire_objects(found: Detections, model_name: str, threshold: float) -> list[d
             }
         )
     return objects
-
-
-def _detect(
-    detector: Detector, upload: IO[bytes], name: str, threshold: float | None
-) -> Detections:
-    # Read here and not in the loop: only as many bodies are in memory as there are workers.
-    return detector(decode_image(upload.read(), name=name), threshold=threshold)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from starlette.types import Scope
 
 from sightline.manifest import GRAPH_NAME, MANIFEST_NAME
 from sightline.server.errors import RequestRefused
-from sightline.server.served import ServedModel
+from sightline.server.served import ModelStore, ServedModel
 
 STATIC_DIR = Path(__file__).parent / "static"
 
@@ -46,9 +45,7 @@ code{background:#8882;padding:.1em .3em;border-radius:.2em}</style>
 """
 
 
-def page_router(
-    models: Mapping[str, ServedModel], sample_clip: Path | None, static_dir: Path
-) -> APIRouter:
+def page_router(store: ModelStore, sample_clip: Path | None, static_dir: Path) -> APIRouter:
     """Everything under GET but the static files themselves."""
     router = APIRouter()
 
@@ -59,16 +56,13 @@ def page_router(
     @router.get("/v1/models", summary="The models served here")
     async def list_models() -> dict[str, Any]:
         return {
-            "models": [_describe(model) for model in models.values()],
+            "models": [_describe(model) for model in store],
             "sample_clip": "/sample-clip" if sample_clip else None,
         }
 
     @router.api_route("/models/{name}/{file}", methods=["GET", "HEAD"], include_in_schema=False)
     async def send_model_file(name: str, file: str, request: Request) -> Response:
-        model = models.get(name)
-        if model is None:
-            known = ", ".join(models)
-            raise RequestRefused("not-found", f"No such model here; there are: {known}.")
+        model = store.get(name)
         served = model.files.get(file)
         if served is None:
             raise RequestRefused("not-found", f"This model has {', '.join(model.files)} here.")

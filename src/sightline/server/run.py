@@ -13,10 +13,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from sightline.errors import ConfigError, ServerError
+from sightline.manifest import read_manifest
+from sightline.runtime.locate import locate_bundle
 from sightline.server.app import create_app
 from sightline.server.config import ServeConfig
+from sightline.server.plan import choose_plan
 from sightline.server.security import Access, decide_access, is_loopback
-from sightline.server.served import load_models
+from sightline.server.served import ModelStore
 
 _BACKLOG = 256
 
@@ -44,11 +47,12 @@ def serve(
     """
     access = decide_access(config)
     with open_socket(config.host, config.port) as listener:
-        models = load_models(references)
-        app = create_app(models, config, access=access)
+        plan = choose_plan(_first_runnable(references), config)
+        store = ModelStore.load(references, plan)
+        app = create_app(store, config, access=access)
         endpoint = Endpoint(
             urls=_urls(listener, access.token),
-            model_names=tuple(model.name for model in models),
+            model_names=tuple(model.name for model in store),
             access=access,
             is_local=is_loopback(config.host),
         )
@@ -106,6 +110,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._ready()
+
+
+def _first_runnable(references: Sequence[str | Path]) -> Path:
+    """The folder of the first model that the server can run, or of the first."""
+    folders = [locate_bundle(reference) for reference in references]
+    return next((each for each in folders if read_manifest(each).target != "tfjs"), folders[0])
 
 
 def _refused(host: str, port: int, error: OSError) -> ServerError:

@@ -1,16 +1,26 @@
-"""The models a server offers: loaded, named for addresses, their files held in memory."""
+"""The models a server offers: loaded, named for addresses, exchanged while it runs.
+
+What is handed out and what runs is what was checked when it was loaded: files are held in memory,
+so that a folder may be replaced or deleted while the server runs.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.manifest import MANIFEST_NAME, WEIGHTS_NAME, Manifest
+from sightline.errors import BundleDamaged, ConfigError, SightlineError
+from sightline.manifest import MANIFEST_NAME, WEIGHTS_NAME, Manifest, read_manifest, verify_files
 from sightline.runtime.detector import Detector
 from sightline.runtime.locate import locate_bundle
+from sightline.server.errors import RequestRefused
+from sightline.server.plan import Plan
+
+log = logging.getLogger("sightline.server")
 
 
 @dataclass(frozen=True)
@@ -24,40 +34,142 @@ class ServedFile:
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model under its name in addresses (a-z, A-Z, 0-9, dot, underscore, hyphen)."""
+    """One version of a model under its name in addresses (a-z, A-Z, 0-9, dot, _, hyphen).
+
+    detectors: one a worker, or one for all; none for an artefact that only browsers run.
+    version: changes when any file of the bundle does. folder: where it was loaded from.
+    """
 
     name: str
-    detector: Detector
+    manifest: Manifest
+    detectors: tuple[Detector, ...]
     files: Mapping[str, ServedFile]
+    version: str
+    folder: Path
 
     @property
-    def manifest(self) -> Manifest:
-        return self.detector.manifest
+    def detects(self) -> bool:
+        """Whether the server itself can run it."""
+        return bool(self.detectors)
+
+    def detector(self, worker: int = 0) -> Detector:
+        """What worker number `worker` runs."""
+        return self.detectors[worker % len(self.detectors)]
 
 
-def load_models(references: Sequence[str | Path]) -> tuple[ServedModel, ...]:
-    """The models at these references, each under a name of its own; the first is the default.
+class ModelStore:
+    """The models by name, each in its newest version. `default` answers where none is named."""
 
-    Raises what locate_bundle and Detector.load raise.
-    """
-    models: dict[str, ServedModel] = {}
-    for reference in references:
-        bundle = locate_bundle(reference)
-        detector = Detector.load(bundle)
-        name = _free_name(detector.manifest.name, models)
-        # In memory, so that what is handed out is what was checked and is running, even after
-        # the folder has changed or gone.
-        files = {MANIFEST_NAME: _read(bundle / MANIFEST_NAME)}
-        if detector.manifest.target.startswith(("onnx", "tfjs")):  # what browsers run
-            names = [name for name in detector.manifest.files if name != WEIGHTS_NAME]
-            files |= {name: _read(bundle / name) for name in names}
-        models[name] = ServedModel(name, detector, files)
-    return tuple(models.values())
+    def __init__(self, models: Sequence[ServedModel], plan: Plan) -> None:
+        """Raises ConfigError for no model, or none that the server can run."""
+        if not models:
+            raise ConfigError("a server needs at least one model")
+        self.plan = plan
+        self._models = {model.name: model for model in models}
+        runnable = [model.name for model in models if model.detects]
+        if not runnable:
+            raise ConfigError(
+                f"{models[0].folder} is for browsers ({models[0].manifest.target}): give a bundle "
+                "that the server can run as well"
+            )
+        self._default = runnable[0]
+
+    @classmethod
+    def load(cls, references: Sequence[str | Path], plan: Plan) -> ModelStore:
+        """The models at these references, each under a name of its own.
+
+        Raises what locate_bundle and Detector.load raise, and ConfigError.
+        """
+        models: dict[str, ServedModel] = {}
+        for reference in references:
+            folder = locate_bundle(reference)
+            manifest = read_manifest(folder)
+            name = _free_name(manifest, models)
+            models[name] = load_model(folder, name, plan)
+        return cls(tuple(models.values()), plan)
+
+    @property
+    def default(self) -> ServedModel:
+        """The model that answers where none is named."""
+        return self._models[self._default]
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(tuple(self._models.values()))
+
+    def get(self, name: str | None) -> ServedModel:
+        """The newest version of a model. Raises RequestRefused (not-found)."""
+        if name is None:
+            return self.default
+        model = self._models.get(name)
+        if model is None:
+            raise RequestRefused(
+                "not-found", f"No such model here; there are: {', '.join(self._models)}."
+            )
+        return model
+
+    def get_runnable(self, name: str | None) -> ServedModel:
+        """`get`, for detection. Raises RequestRefused (invalid-request) for browsers' models."""
+        model = self.get(name)
+        if not model.detects:
+            raise RequestRefused(
+                "invalid-request",
+                f"{model.name} is a {model.manifest.target} artefact, which browsers run: fetch "
+                f"it from /models/{model.name}/.",
+            )
+        return model
+
+    def refresh(self) -> list[str]:
+        """Load what has changed on disk and put it in place; gives the names. May take seconds.
+
+        A folder that is gone, half written or damaged is left for the next time: the version in
+        use stays.
+        """
+        changed = []
+        for model in self:
+            try:
+                if _version(model.folder) == model.version:
+                    continue
+                self._models[model.name] = load_model(model.folder, model.name, self.plan)
+            except (SightlineError, OSError) as error:
+                log.debug("%s was not loaded again: %s", model.name, error)
+                continue
+            changed.append(model.name)
+        return changed
 
 
-def _free_name(wanted: str, taken: Mapping[str, ServedModel]) -> str:
-    base = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-.") or "model"
+def load_model(folder: Path, name: str, plan: Plan) -> ServedModel:
+    """The bundle or artefact in `folder`, warmed up. Raises what Detector.load raises."""
+    version = _version(folder)
+    manifest = read_manifest(folder)
+    detectors: tuple[Detector, ...] = ()
+    if manifest.target == "tfjs":
+        verify_files(folder, manifest, tuple(manifest.files))
+    else:
+        # Without threads of its own a session runs in the worker that calls it: one does for all.
+        count = 1 if plan.threads == 1 else plan.workers
+        detectors = tuple(
+            Detector.load(folder, threads=plan.threads, device=plan.device) for _ in range(count)
+        )
+    # What was read may have been exchanged while it was loaded.
+    if _version(folder) != version:
+        raise BundleDamaged(f"{folder} changed while it was read; it is read again")
+    files = {MANIFEST_NAME: _read(folder / MANIFEST_NAME)}
+    if manifest.target.startswith(("onnx", "tfjs")):  # what browsers run
+        names = [each for each in manifest.files if each != WEIGHTS_NAME]
+        files |= {each: _read(folder / each) for each in names}
+    return ServedModel(name, manifest, detectors, files, version, folder)
+
+
+def _version(folder: Path) -> str:
+    """The manifest holds the sha256 of every file, so its own stands for all of them."""
+    return hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()[:16]
+
+
+def _free_name(manifest: Manifest, taken: Mapping[str, ServedModel]) -> str:
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", manifest.name).strip("-.") or "model"
     name, number = base, 2
+    if name in taken and manifest.target != taken[name].manifest.target:
+        base = name = f"{base}-{manifest.target}"
     while name in taken:
         name, number = f"{base}-{number}", number + 1
     return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,21 @@ from numpy.typing import NDArray
 
 from sightline.errors import BundleDamaged, UsageError
 from sightline.manifest import Manifest
-from sightline.runtime.engine import Outputs
+from sightline.runtime.engine import DEVICES, PROVIDERS, Outputs
 
 if TYPE_CHECKING:
     import onnxruntime
 
 # More threads than this gain nothing on graphs of a few ms, and take cores from decoding.
 MAX_THREADS = 4
+_CPU = PROVIDERS["cpu"]
+_PACKAGES = {
+    "cpu": "onnxruntime",
+    "cuda": "onnxruntime-gpu",
+    "openvino": "onnxruntime-openvino",
+    "coreml": "onnxruntime",  # on macOS
+    "directml": "onnxruntime-directml",
+}
 
 
 class OnnxEngine:
@@ -25,32 +34,49 @@ class OnnxEngine:
 
     runtime = "onnxruntime"
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, batch: int = 1) -> None:
         self.session = session
+        self.batch = batch
 
     @classmethod
-    def open(cls, bundle: Path, manifest: Manifest, *, threads: int | None = None) -> OnnxEngine:
-        """The bundle's graph; `threads` by default one a core, at most 4. Raises BundleDamaged."""
+    def open(
+        cls, bundle: Path, manifest: Manifest, *, threads: int | None = None, device: str = "cpu"
+    ) -> OnnxEngine:
+        """The bundle's graph on a device; `threads` by default one a core, at most 4.
+
+        Raises BundleDamaged, or UsageError for a device that is not there.
+        """
         graph = bundle / manifest.main_file
-        session = open_session(graph, threads=threads)
+        session = open_session(graph, threads=threads, device=device)
         _check_graph(session, manifest, graph)
-        return cls(session)
+        return cls(session, manifest.batch)
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """The outputs for one image (H, W, 3) RGB of the graph's size."""
-        boxes, scores, labels = self.session.run(
-            ["boxes", "scores", "labels"], {"image": image[None]}
-        )
-        return Outputs(boxes[0], scores[0], labels[0])
+        return self.run_batch([image])[0]
+
+    def run_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Outputs]:
+        """The outputs for 1 to `batch` images; places that are left over cost as much as images."""
+        if self.batch == 1:
+            (image,) = images
+            stacked = image[None]
+        else:
+            stacked = np.zeros((self.batch, *images[0].shape), np.uint8)
+            stacked[: len(images)] = images
+        boxes, scores, labels = self.session.run(["boxes", "scores", "labels"], {"image": stacked})
+        return [Outputs(boxes[i], scores[i], labels[i]) for i in range(len(images))]
 
     def close(self) -> None:
         """Nothing: the session goes with the engine."""
 
 
-def open_session(graph: Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """ONNX Runtime's session of a graph file on the CPU.
+def open_session(
+    graph: Path, *, threads: int | None = None, device: str = "cpu"
+) -> onnxruntime.InferenceSession:
+    """ONNX Runtime's session of a graph file; what a device cannot compute, the CPU does.
 
-    Raises BundleDamaged for a file that it cannot read, UsageError for a number of threads.
+    device: one of DEVICES; auto takes a CUDA GPU where there is one. Raises BundleDamaged for a
+    file that it cannot read, UsageError for a number of threads or a device that is not there.
     """
     import onnxruntime
 
@@ -63,14 +89,36 @@ def open_session(graph: Path, *, threads: int | None = None) -> onnxruntime.Infe
     # Threads that spin while they wait made inference 2-4 times slower on a busy machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors; they are raised as well
+    provider = find_provider(device)
     try:
-        return onnxruntime.InferenceSession(
-            str(graph), sess_options=options, providers=["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(
+            str(graph), sess_options=options, providers=list(dict.fromkeys((provider, _CPU)))
         )
     except Exception as error:  # ONNX Runtime raises a dozen kinds, all straight from Exception
         raise BundleDamaged(
             f"{graph} cannot be loaded by ONNX Runtime: {first_line(error)}"
         ) from error
+    if device != "auto" and provider not in session.get_providers():
+        raise UsageError(f"{device} is not usable here: ONNX Runtime could not start {provider}")
+    return session
+
+
+def find_provider(device: str) -> str:
+    """The provider's name. Raises UsageError where this ONNX Runtime was built without it."""
+    import onnxruntime
+
+    built_in = onnxruntime.get_available_providers()
+    if device == "auto":
+        return PROVIDERS["cuda"] if PROVIDERS["cuda"] in built_in else _CPU
+    if device not in PROVIDERS:
+        raise UsageError(f"the device is one of {', '.join(DEVICES)}, not {device!r}")
+    if PROVIDERS[device] not in built_in:
+        here = [name for name, provider in PROVIDERS.items() if provider in built_in]
+        raise UsageError(
+            f"this ONNX Runtime was built for {', '.join(here)}, not for {device}: "
+            f"pip uninstall onnxruntime, then pip install {_PACKAGES[device]}"
+        )
+    return PROVIDERS[device]
 
 
 def available_cores() -> int:
@@ -83,8 +131,6 @@ def available_cores() -> int:
 def _check_graph(session: onnxruntime.InferenceSession, manifest: Manifest, graph: Path) -> None:
     """Raise BundleDamaged unless the graph's inputs and outputs are the manifest's."""
     batch, count = manifest.batch, manifest.max_detections
-    if batch != 1:
-        raise BundleDamaged(f"{graph} takes {batch} images at once; export it with batch 1")
     expected = {
         "image": ("tensor(uint8)", [batch, manifest.height, manifest.width, 3]),
         "boxes": ("tensor(float)", [batch, count, 4]),
