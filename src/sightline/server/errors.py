@@ -13,6 +13,7 @@ contracts/error.schema.json. `detail` is for people and never tells of paths, ve
     origin-refused        403     a web page of another origin, or a Host that is not ours
     not-found             404     no such path or model
     method-not-allowed    405
+    conflict              409     the name is taken
     request-timeout       408     headers or body took too long
     unsupported-media     415     a kind of body, or of video, that is not taken
     rate-limited          429     more requests a second than one address may make
@@ -46,6 +47,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "not-found": 404,
     "method-not-allowed": 405,
     "request-timeout": 408,
+    "conflict": 409,
     "unsupported-media": 415,
     "rate-limited": 429,
     "internal": 500,

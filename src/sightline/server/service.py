@@ -18,6 +18,7 @@ from sightline.server.options import Options
 from sightline.server.scheduler import Scheduler
 from sightline.server.security import Access
 from sightline.server.served import ModelStore
+from sightline.server.streams import StreamBoard
 
 
 class Service:
@@ -34,6 +35,7 @@ class Service:
             max_waiting=config.max_waiting,
             max_sessions=config.max_sessions,
         )
+        self.board = StreamBoard()
         self.is_stopping = False
         self._streams: set[LiveStream] = set()
 
@@ -86,6 +88,7 @@ class Service:
         self.is_stopping = True
         for stream in tuple(self._streams):
             stream.close()
+        self.board.close()
 
     async def close(self) -> None:
         """End the streams, finish what is worked on, refuse what waits."""
