@@ -150,6 +150,8 @@ class Scheduler:
         with self._changed:
             self._is_closed = True
             waiting = [job for session in self._callers.values() for job in session.pending]
+            for session in self._streams:
+                session.pending.clear()
             self._ready.clear()
             self._callers.clear()
             self._changed.notify_all()
