@@ -137,8 +137,8 @@ def test_streams_and_callers_take_turns() -> None:
 
 
 def test_busy_streams_get_equal_shares() -> None:
-    with bench(workers=2, max_sessions=8) as made:
-        made.block(2)
+    with bench(workers=1, max_sessions=8) as made:
+        made.block()
         streams = [made.scheduler.open_stream("webrtc") for _ in range(8)]
         done: Queue[int] = Queue()
         finished = threading.Event()
@@ -160,7 +160,7 @@ def test_busy_streams_get_equal_shares() -> None:
         made.engine.gate.set()
         assert finished.wait(DEADLINE_S)
         shares = Counter(done.get() for _ in range(400))
-    assert max(shares.values()) - min(shares.values()) <= 2, shares
+    assert set(shares.values()) <= {49, 50, 51}, shares
 
 
 def test_one_streams_frames_are_never_worked_on_side_by_side() -> None:
