@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from sightline.errors import ConfigError
 from sightline.server.config import ServeConfig
@@ -251,3 +259,84 @@ def test_isolation_headers_on_every_answer(client: httpx.Client, path: str) -> N
     assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
     assert "blob:" in policy["worker-src"] and "blob:" in policy["media-src"]
     assert "server" not in headers
+
+
+async def echo(peer: WebSocket) -> None:
+    await peer.accept("sightline.v1" if "sightline.v1" in peer.scope["subprotocols"] else None)
+    with suppress(WebSocketDisconnect):
+        await peer.send_text(await peer.receive_text())
+
+
+@contextmanager
+def open_socket(
+    client: httpx.Client, path: str = "/echo", **how: Any
+) -> Iterator[ClientConnection]:
+    """A WebSocket to a route that sends back what it gets."""
+    app = client.app  # type: ignore[attr-defined]
+    if not any(isinstance(route, WebSocketRoute) and route.path == "/echo" for route in app.routes):
+        app.router.routes.insert(0, WebSocketRoute("/echo", echo))
+    with connect(f"ws://127.0.0.1:{client.base_url.port}{path}", proxy=None, **how) as opened:
+        yield opened
+
+
+def refusal(client: httpx.Client, path: str = "/echo", **how: Any) -> httpx.Response:
+    """The HTTP answer that ends a WebSocket's handshake."""
+    with pytest.raises(InvalidStatus) as refused, open_socket(client, path, **how):
+        pass
+    answer = refused.value.response
+    headers = list(answer.headers.raw_items())
+    return httpx.Response(answer.status_code, headers=headers, content=bytes(answer.body))
+
+
+def test_websocket_of_a_foreign_page_is_refused(start: Any, check_problem: Any) -> None:
+    with start() as client:
+        own = str(client.base_url).rstrip("/")
+        for origin in (None, own):
+            with open_socket(client, origin=origin) as opened:
+                opened.send("hello")
+                assert opened.recv(10) == "hello"
+        for origin in ("http://evil.example", "null", "http://localhost:1"):
+            answer = refusal(client, origin=origin)
+            check_problem(answer, "origin-refused")
+            assert "content-security-policy" in answer.headers
+
+
+def test_websocket_to_a_rebound_host_is_refused(start: Any, check_problem: Any) -> None:
+    """Its Origin is the server's own: only the Host tells."""
+    with start() as client, socket.create_connection(("127.0.0.1", client.base_url.port)) as raw:
+        rebound = f"evil.example:{client.base_url.port}"
+        raw.sendall(
+            f"GET /echo HTTP/1.1\r\nHost: {rebound}\r\nOrigin: http://{rebound}\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert raw.recv(100).startswith(b"HTTP/1.1 403 ")
+
+
+@pytest.mark.parametrize("token", [TOKEN, "a/b=c+d~e._-="])
+def test_websocket_shows_its_token(start: Any, check_problem: Any, token: str) -> None:
+    with start(token=token) as client:
+        cookie = f"{client.app.state.service.access.cookie}={token}"
+        for how in (
+            {"additional_headers": {"Authorization": f"Bearer {token}"}},
+            {"additional_headers": {"Cookie": cookie}},
+            {"path": f"/echo?token={quote(token, safe='')}"},
+            {"subprotocols": ["sightline.v1", f"bearer.{quote(token, safe='')}"]},
+        ):
+            with open_socket(client, **how) as opened:
+                asked = "subprotocols" in how
+                assert opened.subprotocol == ("sightline.v1" if asked else None)
+        for how in (
+            {},
+            {"path": "/echo?token=wrong"},
+            {"subprotocols": ["sightline.v1", "bearer.wrong"]},
+            {"subprotocols": ["sightline.v1", "bearer."]},
+        ):
+            answer = refusal(client, **how)
+            check_problem(answer, "token-required")
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_websocket_to_nowhere(start: Any, check_problem: Any) -> None:
+    with start() as client:
+        check_problem(refusal(client, "/none"), "not-found")

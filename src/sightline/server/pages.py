@@ -11,10 +11,10 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from sightline.manifest import GRAPH_NAME, MANIFEST_NAME
-from sightline.server.errors import RequestRefused
+from sightline.server.errors import RequestRefused, problem_response
 from sightline.server.served import ModelStore, ServedModel
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -98,6 +98,13 @@ class PageFiles(StaticFiles):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory=directory, check_dir=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # this mount takes every address that nothing else does
+            refusal = problem_response("not-found", "No WebSocket lies at this address.")
+            await refusal(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
     async def check_config(self) -> None:
         if self.directory is None or not os.path.isdir(self.directory):

@@ -17,6 +17,7 @@ from sightline.manifest import read_manifest
 from sightline.runtime.locate import locate_bundle
 from sightline.server.app import create_app
 from sightline.server.config import ServeConfig
+from sightline.server.connection import WebSocketConnection
 from sightline.server.plan import choose_plan
 from sightline.server.security import Access, decide_access, is_loopback
 from sightline.server.served import ModelStore
@@ -65,6 +66,7 @@ def serve(
 
 def make_server(app: FastAPI, ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """A uvicorn server on the fast stack, quiet but for errors; call `.run(sockets=[...])`."""
+    config: ServeConfig = app.state.service.config
     return _Server(
         uvicorn.Config(
             app,
@@ -72,7 +74,9 @@ def make_server(app: FastAPI, ready: Callable[[], None] = lambda: None) -> uvico
             access_log=False,
             server_header=False,
             proxy_headers=False,  # nobody is believed about who they are
-            ws="none",
+            ws=WebSocketConnection,
+            ws_max_size=config.max_body_mib * 2**20,
+            ws_per_message_deflate=False,  # images do not shrink, and bombs would unfold
             timeout_graceful_shutdown=5,
         ),
         ready,

@@ -13,11 +13,11 @@ import re
 import secrets
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline.errors import ConfigError
@@ -27,7 +27,9 @@ from sightline.server.errors import RequestRefused, internal_problem, problem_re
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOKEN_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{8,}")  # RFC 6750, 2.1, of a length worth guessing at
 _ORIGIN_FORM = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)
+_BEARER_SUBPROTOCOL = "bearer."
 _WITHOUT_TOKEN = frozenset({"/healthz"})
+_STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _CONTENT_POLICY = "; ".join(
@@ -94,7 +96,8 @@ class Access:
             )
 
     def has_token(self, connection: HTTPConnection) -> bool:
-        """Whether no token is needed, or the right one is shown in header, cookie or address."""
+        """Whether no token is needed, or the right one is shown in header, cookie, address or
+        WebSocket subprotocol."""
         if self.token is None:
             return True
         scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
@@ -102,6 +105,7 @@ class Access:
             bearer.strip() if scheme.lower() == "bearer" else "",
             _cookie(connection, self.cookie),
             connection.query_params.get("token", ""),
+            _subprotocol_token(connection),
         ]
         return any(secrets.compare_digest(self.token.encode(), each.encode()) for each in shown)
 
@@ -147,22 +151,21 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":  # no route takes WebSockets yet: nothing to let through
-            await send({"type": "websocket.close", "code": 1008})
-            return
         is_started = False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal is_started
-            if message["type"] == "http.response.start":
+            if message["type"] in _STARTS:
                 is_started = True
+            if message["type"].endswith("http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
         try:
-            answer = self._answer_at_the_door(Request(scope))
+            # Given to a WebSocket, an HTTP answer refuses its handshake.
+            answer = self._answer_at_the_door(HTTPConnection(scope))
             await (answer or self.app)(scope, receive, send_with_headers)
         except Exception as error:
             if is_started:
@@ -170,7 +173,7 @@ class Guard:
             failed = internal_problem(error, scope["path"])
             await failed(scope, receive, send_with_headers)
 
-    def _answer_at_the_door(self, request: Request) -> Response | None:
+    def _answer_at_the_door(self, request: HTTPConnection) -> Response | None:
         """The refusal, or the redirect that turns a token in the address into a cookie."""
         try:
             self.access.check_peer(request)
@@ -178,7 +181,8 @@ class Guard:
             return problem_response(error.code, error.detail)
         if request.url.path in _WITHOUT_TOKEN:
             return None
-        wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        is_get = request.scope.get("method") == "GET"
+        wants_page = is_get and "text/html" in request.headers.get("accept", "")
         if not self.access.has_token(request):
             challenge = {"WWW-Authenticate": 'Bearer realm="sightline"'}
             if wants_page:
@@ -191,7 +195,7 @@ class Guard:
             return self._remember(request, self.access.token)
         return None
 
-    def _remember(self, request: Request, token: str) -> Response:
+    def _remember(self, request: HTTPConnection, token: str) -> Response:
         kept = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
         path = "/" + request.url.path.lstrip("/\\")  # "//host" would lead away from here
         target = f"{path}?{urlencode(kept)}" if kept else path
@@ -237,6 +241,18 @@ def _host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _subprotocol_token(connection: HTTPConnection) -> str:
+    """The token that a WebSocket offers as a subprotocol, "" where it offers none.
+
+    A browser's page can set no other header of a WebSocket; a subprotocol's characters are few
+    (RFC 6455, 4.1), so the token is percent-encoded.
+    """
+    for offered in connection.scope.get("subprotocols", ()):
+        if offered.startswith(_BEARER_SUBPROTOCOL):
+            return unquote(offered.removeprefix(_BEARER_SUBPROTOCOL))
+    return ""
 
 
 def _cookie(connection: HTTPConnection, name: str) -> str:
