@@ -101,7 +101,8 @@ def _whole(values: Mapping[str, Any], key: str, low: int, high: int) -> int | No
 
 
 def _truth(values: Mapping[str, Any], key: str) -> bool:
-    text = str(values.get(key, "")).lower()
+    value = values.get(key)
+    text = "" if value is None else str(value).lower()
     if text not in _TRUE | _FALSE:
         raise _invalid(key, "1 or 0")
     return text in _TRUE
