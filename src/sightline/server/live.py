@@ -52,6 +52,21 @@ class LiveStream:
         """How many frames a newer one has taken the place of."""
         return self._session.dropped
 
+    def ready(self) -> Message:
+        """The first message: which model answers, its labels, from which score on."""
+        return {
+            "type": "ready",
+            "model": self._model.name,
+            "labels": list(self._model.manifest.labels),
+            "threshold": round(self.options.threshold_for(self._model), 5),
+        }
+
+    def change(self, options: Options) -> None:
+        """Go on with other options; numbers of objects start anew. Raises RequestRefused."""
+        self._model = options.check(self._store)
+        self._memory = Memory(options, self._model)
+        self.options = options
+
     def offer(
         self, open_picture: Callable[[], Image.Image], time_s: float | None = None, **tags: Any
     ) -> None:
