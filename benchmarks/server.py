@@ -34,6 +34,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for model in args.models or list(_zoo(Path(folder))):
+        for model in args.models or [make_bundle(size, Path(folder)) for size in ("atto", "femto")]:
             for width in args.width:
                 _compare(model, _jpeg(args.image or _photo(), width), width, args)
 
@@ -206,24 +207,32 @@ def _multipart_request(jpeg: bytes) -> bytes:
 @contextmanager
 def _sightline(model: Path) -> Iterator[tuple[int, int, int]]:
     """Port, workers and threads of a server with its defaults."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "sightline.cli.main", "serve", str(model)]
-    with _running([*command, "--port", str(port)], port) as lines:
-        plan = re.search(r"(\d+) workers? x (\d+) threads?", "".join(lines))
-        assert plan, lines
+    with running([*command, "--port", str(port)], port) as server:
+        plan = re.search(r"(\d+) workers? x (\d+) threads?", "".join(server.lines))
+        assert plan, server.lines
         yield port, int(plan[1]), int(plan[2])
 
 
 @contextmanager
 def _flask(model: Path) -> Iterator[int]:
-    port = _free_port()
-    with _running([sys.executable, __file__, "--flask-2017", str(model), str(port)], port):
+    port = free_port()
+    with running([sys.executable, __file__, "--flask-2017", str(model), str(port)], port):
         yield port
 
 
+@dataclass
+class Running:
+    """A server's process: what it has said so far."""
+
+    pid: int
+    lines: list[str]
+
+
 @contextmanager
-def _running(command: list[str], port: int) -> Iterator[list[str]]:
-    """What the server has said when it answers; it is ended with the block."""
+def running(command: list[str], port: int) -> Iterator[Running]:
+    """A server that answers on `port`; it is ended with the block."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: list[str] = []
 
@@ -239,7 +248,7 @@ def _running(command: list[str], port: int) -> Iterator[list[str]]:
             assert process.poll() is None, lines
             time.sleep(0.1)
         time.sleep(0.5)
-        yield lines
+        yield Running(process.pid, lines)
     finally:
         process.terminate()
         process.wait()
@@ -286,13 +295,11 @@ def _serve_flask(model: str, port: str) -> None:
     app.run("127.0.0.1", int(port), threaded=True)
 
 
-def _zoo(folder: Path) -> Iterator[Path]:
-    for size in ("atto", "femto"):
-        name = f"deimv2-{size}"
-        weights = next((SHARED / "models").rglob(f"*{size}*.pth"), None) or next(
-            (SHARED / "models").rglob(f"*{size}*.safetensors")
-        )
-        yield make_zoo_bundle(name, weights, folder / name)
+def make_bundle(size: str, folder: Path) -> Path:
+    """The bundle of a zoo model with COCO weights."""
+    name = f"deimv2-{size}"
+    weights = SHARED / "models" / f"{name}-coco.safetensors"
+    return make_zoo_bundle(name, weights, folder / name)
 
 
 def _photo() -> Path:
@@ -308,7 +315,8 @@ def _jpeg(path: Path, width: int) -> bytes:
     return data.getvalue()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
