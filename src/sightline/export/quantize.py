@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import ExportError
 from sightline.export.half import halve_weights, narrow_linear, shorten_names
+from sightline.runtime.engines.onnx import forbid_telemetry
 
 MOST_FALL = 0.01  # of AP: one point
 RANKING_IMAGES = 6  # enough to tell convolutions that suffer much from those that suffer little
@@ -132,6 +133,8 @@ def rank_convolutions(model: Any, calibration: Calibration, images: Sequence[Ima
 def quantize_convolutions(model: Any, calibration: Calibration, names: Sequence[str]) -> Any:
     """A copy of the model in which the convolutions of these names compute in 8 bits."""
     import onnx
+
+    forbid_telemetry()
     from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
 
     copy = onnx.ModelProto()
@@ -241,6 +244,8 @@ def _inner_extremes(values: NDArray[np.float32]) -> tuple[float, float]:
 def _run(model: Any, names: Sequence[str], images: Sequence[Image]) -> Any:
     """For each image the values of these names, inner ones too."""
     import onnx
+
+    forbid_telemetry()
     import onnxruntime
 
     shown = onnx.ModelProto()

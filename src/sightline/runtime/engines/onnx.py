@@ -78,6 +78,7 @@ def open_session(
     device: one of DEVICES; auto takes a CUDA GPU where there is one. Raises BundleDamaged for a
     file that it cannot read, UsageError for a number of threads or a device that is not there.
     """
+    forbid_telemetry()
     import onnxruntime
 
     if threads is not None and threads < 1:
@@ -103,8 +104,17 @@ def open_session(
     return session
 
 
+def forbid_telemetry() -> None:
+    """Have ONNX Runtime send nothing and keep no device number; to be called before its import.
+
+    Since 1.29 importing it starts an uploader: disable_telemetry_events comes too late for that.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
 def find_provider(device: str) -> str:
     """The provider's name. Raises UsageError where this ONNX Runtime was built without it."""
+    forbid_telemetry()
     import onnxruntime
 
     built_in = onnxruntime.get_available_providers()
