@@ -12,13 +12,20 @@ from starlette.middleware.cors import CORSMiddleware
 
 from sightline.errors import ConfigError
 from sightline.server.body_limit import BodyLimit
+from sightline.server.cameras import Cameras, read_cameras
 from sightline.server.config import ServeConfig
+from sightline.server.detect import detect_router
 from sightline.server.errors import install_error_handlers
+from sightline.server.inference_v2 import HEADER_LENGTH, inference_router
 from sightline.server.legacy import legacy_router
+from sightline.server.listen import listen_router
+from sightline.server.metrics import CountRequests, metrics_router
+from sightline.server.openapi import Application
 from sightline.server.pages import STATIC_DIR, PageFiles, page_router
 from sightline.server.security import Access, Guard, decide_access
 from sightline.server.served import ModelStore
 from sightline.server.service import Service
+from sightline.server.websocket import websocket_router
 
 
 def create_app(
@@ -31,19 +38,22 @@ def create_app(
     """The application on these models; `app.state.service` is what its routes share.
 
     `access` defaults to what `config` says. Raises ConfigError for settings that contradict each
-    other or a sample clip that is not there.
+    other, a sample clip that is not there or a malformed source.
     """
     access = access or decide_access(config)
     sample_clip = _sample_clip(config.sample_clip)
+    sources = read_cameras(config)
     service = Service(store, config, access)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.scheduler.start()
+        cameras = Cameras(service, sources)
         yield
+        await cameras.stop()
         await service.close()
 
-    app = FastAPI(
+    app = Application(
         title="Sightline",
         version=version("sightline"),
         lifespan=lifespan,
@@ -52,20 +62,31 @@ def create_app(
     )
     app.state.service = service
     install_error_handlers(app)
-    app.include_router(legacy_router(service))
-    app.include_router(page_router(store, sample_clip, static_dir))
-    app.mount("/", PageFiles(static_dir))
+    routers = (
+        detect_router(service),
+        inference_router(service),
+        legacy_router(service),
+        listen_router(service),
+        metrics_router(service.metrics),
+        page_router(service, sample_clip, static_dir),
+        websocket_router(service),
+    )
+    for router in routers:
+        app.include_router(router)
+    app.mount("/", PageFiles(static_dir, [route for each in routers for route in each.routes]))
 
-    # Added last is outermost: CORS, then the early answers that linger, then the door.
+    # Added last is outermost: counting, CORS, then the early answers that linger, then the door.
     app.add_middleware(Guard, access=access)
     app.add_middleware(BodyLimit, max_bytes=config.max_body_mib * 2**20)
     if access.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=access.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", HEADER_LENGTH, "Last-Event-ID"],
+            expose_headers=["ETag", "Link", "Location", "Retry-After", HEADER_LENGTH],
         )
+    app.add_middleware(CountRequests, metrics=service.metrics)
     return app
 
 

@@ -81,12 +81,17 @@ def problem(code: str, detail: str) -> dict[str, Any]:
 
 
 def problem_response(
-    code: str, detail: str, headers: Mapping[str, str] | None = None
+    code: str, detail: str, headers: Mapping[str, str] | None = None, *, path: str = ""
 ) -> JSONResponse:
-    """The error as an HTTP response."""
-    return JSONResponse(
-        problem(code, detail), STATUS_OF_CODE[code], headers, "application/problem+json"
-    )
+    """The error as an HTTP response to a request of `path`.
+
+    Clients of the Open Inference Protocol look for the text under `error`: RFC 9457 lets a problem
+    have members of its own.
+    """
+    value = problem(code, detail)
+    if path == "/v2" or path.startswith("/v2/"):
+        value["error"] = detail
+    return JSONResponse(value, STATUS_OF_CODE[code], headers, "application/problem+json")
 
 
 def problem_of(error: Exception, path: str) -> dict[str, Any]:
@@ -104,7 +109,7 @@ def problem_of(error: Exception, path: str) -> dict[str, Any]:
 def internal_problem(error: Exception, path: str) -> JSONResponse:
     """The answer to a fault of ours; the traceback goes to the log, not to the caller."""
     log.error("%s failed", path, exc_info=error)
-    return problem_response("internal", _INTERNAL)
+    return problem_response("internal", _INTERNAL, path=path)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -117,7 +122,7 @@ def install_error_handlers(app: FastAPI) -> None:
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RoutingError)
     if isinstance(error, RequestRefused):
-        return problem_response(error.code, error.detail, error.headers)
+        return problem_response(error.code, error.detail, error.headers, path=request.url.path)
     code = _CODE_OF_STATUS.get(error.status_code)
     if code is None:
         return internal_problem(error, request.url.path)
@@ -125,13 +130,13 @@ async def _answer_http_error(request: Request, error: Exception) -> JSONResponse
         "not-found": "Nothing lies at this address.",
         "method-not-allowed": f"This address does not take {request.method}.",
     }.get(code, str(error.detail))
-    return problem_response(code, detail, error.headers)
+    return problem_response(code, detail, error.headers, path=request.url.path)
 
 
 async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problems = [f"{part['loc'][-1]}: {_say_what_is_wrong(part)}" for part in error.errors()]
-    return problem_response("invalid-request", "; ".join(problems))
+    return problem_response("invalid-request", "; ".join(problems), path=request.url.path)
 
 
 def _say_what_is_wrong(part: Mapping[str, Any]) -> str:
@@ -143,4 +148,4 @@ def _say_what_is_wrong(part: Mapping[str, Any]) -> str:
 
 async def _answer_sightline_error(request: Request, error: Exception) -> JSONResponse:
     value = problem_of(error, request.url.path)
-    return problem_response(value["code"], value["detail"])
+    return problem_response(value["code"], value["detail"], path=request.url.path)

@@ -28,7 +28,8 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOKEN_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{8,}")  # RFC 6750, 2.1, of a length worth guessing at
 _ORIGIN_FORM = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)
 _BEARER_SUBPROTOCOL = "bearer."
-_WITHOUT_TOKEN = frozenset({"/healthz"})
+# What watches over a server asks whether it lives and takes work; the answers tell nothing else.
+_WITHOUT_TOKEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -178,7 +179,7 @@ class Guard:
         try:
             self.access.check_peer(request)
         except RequestRefused as error:
-            return problem_response(error.code, error.detail)
+            return problem_response(error.code, error.detail, path=request.url.path)
         if request.url.path in _WITHOUT_TOKEN:
             return None
         is_get = request.scope.get("method") == "GET"
@@ -190,7 +191,7 @@ class Guard:
             detail = (
                 "Send the header Authorization: Bearer TOKEN, or open the address with ?token=."
             )
-            return problem_response("token-required", detail, challenge)
+            return problem_response("token-required", detail, challenge, path=request.url.path)
         if wants_page and self.access.token is not None and "token" in request.query_params:
             return self._remember(request, self.access.token)
         return None

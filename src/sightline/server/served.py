@@ -66,6 +66,7 @@ class ModelStore:
             raise ConfigError("a server needs at least one model")
         self.plan = plan
         self._models = {model.name: model for model in models}
+        self._previous: dict[str, tuple[str, Mapping[str, ServedFile]]] = {}
         runnable = [model.name for model in models if model.detects]
         if not runnable:
             raise ConfigError(
@@ -107,6 +108,17 @@ class ModelStore:
             )
         return model
 
+    def get_files(self, name: str, version: str) -> Mapping[str, ServedFile]:
+        """The files of the newest version or of the one before, which a page may be loading.
+
+        Raises RequestRefused (not-found).
+        """
+        model = self.get(name)
+        before, files = self._previous.get(name, ("", {}))
+        if version not in (model.version, before):
+            raise RequestRefused("not-found", f"This version of {name} is not here any more.")
+        return model.files if version == model.version else files
+
     def get_runnable(self, name: str | None) -> ServedModel:
         """`get`, for detection. Raises RequestRefused (invalid-request) for browsers' models."""
         model = self.get(name)
@@ -129,10 +141,12 @@ class ModelStore:
             try:
                 if _version(model.folder) == model.version:
                     continue
-                self._models[model.name] = load_model(model.folder, model.name, self.plan)
+                newer = load_model(model.folder, model.name, self.plan)
             except (SightlineError, OSError) as error:
                 log.debug("%s was not loaded again: %s", model.name, error)
                 continue
+            self._previous[model.name] = model.version, model.files
+            self._models[model.name] = newer
             changed.append(model.name)
         return changed
 

@@ -76,12 +76,16 @@ class Service:
 
         Raises RequestRefused for options that do not fit, or when as many are open as are taken.
         """
-        if self.is_stopping:
-            raise RequestRefused("busy", "The server is stopping.", {"Retry-After": "5"})
+        self.check_ready()
         stream = LiveStream(self.scheduler, self.store, path, options, send)
         self._streams.add(stream)
         stream.when_closed(lambda: self._streams.discard(stream))
         return stream
+
+    def check_ready(self) -> None:
+        """Raises RequestRefused (busy) once the server takes no more work."""
+        if self.is_stopping:
+            raise RequestRefused("busy", "The server is stopping.", {"Retry-After": "5"})
 
     def stop_streams(self) -> None:
         """End every stream, so that the server can close down; no new one is opened."""
