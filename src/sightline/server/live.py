@@ -68,9 +68,9 @@ class LiveStream:
         self.options = options
 
     def offer(
-        self, open_picture: Callable[[], Image.Image], time_s: float | None = None, **tags: Any
+        self, open_picture: Callable[[], Image.Image], time_s: float | None = None, /, **tags: Any
     ) -> None:
-        """The stream's newest frame. tags: what its message says of it ("frame", "pts", ...)."""
+        """The stream's newest frame. tags: what its message says ("frame", "pts", "time_s")."""
         if self._is_closed:
             return
         model = self._store.get_runnable(self._model.name)
