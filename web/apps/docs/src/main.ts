@@ -1,0 +1,10 @@
+/** Swagger UI on the OpenAPI document of the server that this page comes from. */
+import SwaggerUIBundle from "swagger-ui-dist/swagger-ui-bundle.js";
+
+SwaggerUIBundle({
+  dom_id: "#docs",
+  url: new URL("../openapi.json", document.baseURI).href,
+  validatorUrl: null, // nobody else is told of this server
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+});
