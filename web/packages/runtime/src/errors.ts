@@ -14,7 +14,14 @@
  *   ├── InferenceFailed          a run of the graph threw
  *   ├── WebAssemblyUnsupported   no WebAssembly SIMD here
  *   ├── WorkerFailed             the worker died or could not start
- *   └── DetectorDisposed         used after dispose()
+ *   ├── DetectorDisposed         used after dispose()
+ *   └── RemoteError              detection on a server
+ *       ├── RemoteUnreachable    no answer, or the connection broke
+ *       ├── RemoteBusy           the server is full or stopping; later it may not be
+ *       ├── TokenRefused         the server wants a token, or another one
+ *       ├── RemoteRefused        the server does not take what was asked for
+ *       ├── MediaBlocked         WebRTC finds no path for the pictures
+ *       └── StreamUnsendable     nothing to send: the stream ended, or this browser cannot send it
  *
  * `code` is stable; a message says what was wrong, where, and what to do.
  */
@@ -78,6 +85,34 @@ export class WorkerFailed extends SightlineError {
 
 export class DetectorDisposed extends SightlineError {
   override readonly code = "detector-disposed";
+}
+
+export class RemoteError extends SightlineError {
+  override readonly code: string = "remote";
+}
+
+export class RemoteUnreachable extends RemoteError {
+  override readonly code = "remote-unreachable";
+}
+
+export class RemoteBusy extends RemoteError {
+  override readonly code = "remote-busy";
+}
+
+export class TokenRefused extends RemoteError {
+  override readonly code = "token-refused";
+}
+
+export class RemoteRefused extends RemoteError {
+  override readonly code = "remote-refused";
+}
+
+export class MediaBlocked extends RemoteError {
+  override readonly code = "media-blocked";
+}
+
+export class StreamUnsendable extends RemoteError {
+  override readonly code = "stream-unsendable";
 }
 
 /** An error as it crosses from the worker: classes do not survive structured cloning. */

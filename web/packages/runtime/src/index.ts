@@ -1,4 +1,7 @@
-/** Object detection on the device: `createDetector({manifestUrl, graphUrl})`, then `detect`. */
+/**
+ * Object detection on the device: `createDetector({manifestUrl, graphUrl})`, then `detect`. On a
+ * server: `connectWebSocket(options)`, then `detect`; or `connectWebRtc({stream, onResult})`.
+ */
 export { classColor, type Rgb, textColor } from "./colors";
 export {
   type Backend,
@@ -14,3 +17,12 @@ export { type FrameListener, grabFrame, watchFrames } from "./frames";
 export type { Manifest } from "./manifest";
 export type { ModelLocation, ProgressListener } from "./model";
 export type { Frame, WorkerTiming } from "./protocol";
+export type { RemoteState } from "./remote/reconnect";
+export { connectWebRtc, type RemoteStream, type WebRtcOptions } from "./remote/webrtc";
+export {
+  connectWebSocket,
+  type RemoteDetectOptions,
+  type RemoteDetector,
+  type WebSocketOptions,
+} from "./remote/websocket";
+export type { Ready, RemoteDetection, RemoteOptions, RemoteResult } from "./remote/wire";

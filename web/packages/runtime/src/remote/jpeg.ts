@@ -1,0 +1,57 @@
+/** Frames as JPEG files, made in a worker, no wider than asked for. */
+import { DetectorDisposed, FrameUnusable, WorkerFailed } from "../errors";
+import type { Frame } from "../protocol";
+
+/** To the worker, which closes the frame. */
+export interface EncodeRequest {
+  readonly frame: Frame;
+  readonly maxWidth: number;
+  readonly quality: number;
+}
+
+/** From the worker: `width` x `height` is the frame's own size, as shown. */
+export interface EncodedFrame {
+  readonly jpeg: ArrayBuffer;
+  readonly width: number;
+  readonly height: number;
+}
+
+export type EncodeAnswer = EncodedFrame | { readonly failure: string };
+
+/** Encodes one frame at a time. */
+export class JpegEncoder {
+  readonly #worker = new Worker(new URL("./jpegworker.ts", import.meta.url), { type: "module" });
+  #settle: ((answer: EncodeAnswer | Error) => void) | null = null;
+  #ended: Error | null = null;
+
+  constructor() {
+    this.#worker.onmessage = (event: MessageEvent<EncodeAnswer>) => this.#settle?.(event.data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.end(new WorkerFailed(`the encoder's worker failed: ${event.message || "not loaded"}`));
+    };
+  }
+
+  /** The frame, taken over and closed, as a JPEG. Rejects with FrameUnusable or WorkerFailed. */
+  async encode(request: EncodeRequest): Promise<EncodedFrame> {
+    const answer = await new Promise<EncodeAnswer | Error>((resolve) => {
+      if (this.#ended !== null) {
+        request.frame.close();
+        resolve(this.#ended);
+        return;
+      }
+      this.#settle = resolve;
+      this.#worker.postMessage(request, [request.frame]);
+    });
+    this.#settle = null;
+    if (answer instanceof Error) throw answer;
+    if ("failure" in answer) throw new FrameUnusable(answer.failure);
+    return answer;
+  }
+
+  end(reason: Error = new DetectorDisposed("the connection was closed")): void {
+    this.#ended ??= reason;
+    this.#worker.terminate();
+    this.#settle?.(this.#ended);
+  }
+}
