@@ -6,24 +6,73 @@ Knows neither where the frames come from nor how listeners are reached.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sightline.server.errors import RequestRefused
 from sightline.server.live import Message
 
 
+class Slot:
+    """Room for the newest message on its way out; None put in it is the end."""
+
+    def __init__(self) -> None:
+        self._message: Message | None = None
+        self._is_ended = False
+        self._changed = asyncio.Event()
+
+    def put(self, message: Message | None) -> None:
+        """A message in place of one not taken yet."""
+        if message is None:
+            self._is_ended = True
+        else:
+            self._message = message
+        self._changed.set()
+
+    async def take(self) -> Message | None:
+        """The newest message as soon as there is one; None once ended and empty."""
+        while self._message is None and not self._is_ended:
+            self._changed.clear()
+            await self._changed.wait()
+        message, self._message = self._message, None
+        return message
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """state: live, connecting, or waiting to try again. error: why, without the address."""
+
+    name: str
+    kind: str
+    listeners: int
+    model: str | None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    state: str = "live"
+    error: str | None = None
+
+
 class Broadcast:
     """One stream's results. Each listener holds one message at most: the newest.
 
-    kind: whip or source. Its methods are called in the event loop.
+    kind: whip or source. describe: gives fields of StreamInfo that whoever sends knows. watch:
+    told True when the first listener comes, False when the last has gone. Its methods are called
+    in the event loop.
     """
 
     def __init__(self, name: str, kind: str, closed: Callable[[], object]) -> None:
         self.name = name
         self.kind = kind
+        self.describe: Callable[[], dict[str, Any]] = dict
+        self.watch: Callable[[bool], object] = bool
         self._closed = closed
-        self._slots: set[_Slot] = set()
+        self._slots: set[Slot] = set()
+        self._ready: Message | None = None
+        self._size: dict[str, Any] = {}
         self._is_closed = False
 
     @property
@@ -32,21 +81,43 @@ class Broadcast:
         return len(self._slots)
 
     def send(self, message: Message) -> None:
-        """Give every listener this message in place of one not taken yet."""
+        """Give every listener this message in place of one not taken yet.
+
+        A "ready" message is kept: each later listener gets it first.
+        """
+        if message["type"] == "ready":
+            self._ready = message
+        elif "width" in message:
+            self._size = {key: message[key] for key in ("width", "height")}
         for slot in self._slots:
             slot.put(message)
 
-    async def listen(self) -> AsyncIterator[Message]:
-        """The messages from now on, until the stream closes."""
-        slot = _Slot()
-        self._slots.add(slot)
+    @property
+    def ready(self) -> Message | None:
+        """The newest "ready" message, if there has been one."""
+        return self._ready
+
+    @contextmanager
+    def listen(self) -> Iterator[Slot]:
+        """A slot that gets the messages from now on, and the end when the stream closes."""
+        slot = Slot()
         if self._is_closed:
             slot.put(None)
+        self._slots.add(slot)
+        if len(self._slots) == 1:
+            self.watch(True)
         try:
-            while (message := await slot.take()) is not None:
-                yield message
+            yield slot
         finally:
             self._slots.discard(slot)
+            if not self._slots:
+                self.watch(False)
+
+    def info(self) -> StreamInfo:
+        """The stream as a list of streams shows it."""
+        model = self._ready["model"] if self._ready else None
+        about = self._size | self.describe()
+        return StreamInfo(self.name, self.kind, self.listeners, model, **about)
 
     def close(self) -> None:
         """End the stream: listeners get what they have not taken, then the end."""
@@ -86,26 +157,3 @@ class StreamBoard:
         """End all of them."""
         for stream in tuple(self._streams.values()):
             stream.close()
-
-
-class _Slot:
-    """Room for the newest message; None in it is the end."""
-
-    def __init__(self) -> None:
-        self._message: Message | None = None
-        self._is_ended = False
-        self._changed = asyncio.Event()
-
-    def put(self, message: Message | None) -> None:
-        if message is None:
-            self._is_ended = True
-        else:
-            self._message = message
-        self._changed.set()
-
-    async def take(self) -> Message | None:
-        while self._message is None and not self._is_ended:
-            self._changed.clear()
-            await self._changed.wait()
-        message, self._message = self._message, None
-        return message
