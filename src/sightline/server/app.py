@@ -16,16 +16,20 @@ from sightline.server.cameras import Cameras, read_cameras
 from sightline.server.config import ServeConfig
 from sightline.server.detect import detect_router
 from sightline.server.errors import install_error_handlers
+from sightline.server.ice import read_ice_servers
 from sightline.server.inference_v2 import HEADER_LENGTH, inference_router
 from sightline.server.legacy import legacy_router
 from sightline.server.listen import listen_router
 from sightline.server.metrics import CountRequests, metrics_router
 from sightline.server.openapi import Application
 from sightline.server.pages import STATIC_DIR, PageFiles, page_router
+from sightline.server.peers import Peers
 from sightline.server.security import Access, Guard, decide_access
 from sightline.server.served import ModelStore
 from sightline.server.service import Service
+from sightline.server.webrtc import webrtc_router
 from sightline.server.websocket import websocket_router
+from sightline.server.whip import whip_router
 
 
 def create_app(
@@ -44,6 +48,7 @@ def create_app(
     sample_clip = _sample_clip(config.sample_clip)
     sources = read_cameras(config)
     service = Service(store, config, access)
+    peers = Peers(service, read_ice_servers(config.ice_server))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,6 +56,7 @@ def create_app(
         cameras = Cameras(service, sources)
         yield
         await cameras.stop()
+        await peers.close()
         await service.close()
 
     app = Application(
@@ -69,7 +75,9 @@ def create_app(
         listen_router(service),
         metrics_router(service.metrics),
         page_router(service, sample_clip, static_dir),
+        webrtc_router(peers),
         websocket_router(service),
+        whip_router(peers, service.board),
     )
     for router in routers:
         app.include_router(router)
