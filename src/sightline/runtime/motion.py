@@ -30,7 +30,8 @@ LEAST_SHARE = 0.003
 # Cameras change their exposure; by more than this factor or this sum, it is a change of scene.
 MOST_GAIN = 2.0
 MOST_OFFSET = 48.0
-_DARK, _BRIGHT = 16.0, 250.0  # darker cells have no ratio to speak of, brighter ones are cut off
+# Darker cells have no ratio to speak of; of brighter ones part may be cut off at white.
+_DARK, _BRIGHT = 16.0, 235.0
 # A still stream is looked at so often all the same: no gate sees everything.
 REST_S = 5.0
 
@@ -104,8 +105,7 @@ def changed_share(before: Floats, now: Floats) -> float:
 
 
 def _differing(before: Floats, expected: Floats, now: Floats) -> float:
-    # A cell that was cut off at white may have been brighter by any amount.
+    # What is cut off may have been brighter by any amount, and may be expected to be.
     above = (now - expected > LEAST_STEP) & (before <= _BRIGHT)
-    # One that is cut off now, or black, cannot go on.
-    below = np.minimum(expected, 255.0) - now > LEAST_STEP
+    below = (expected - now > LEAST_STEP) & (now <= _BRIGHT)
     return float(np.count_nonzero(above | below)) / now.size
