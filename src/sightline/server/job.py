@@ -14,13 +14,9 @@ from PIL import Image
 from sightline.detections import Detections
 from sightline.runtime.engine import Outputs
 from sightline.runtime.motion import MotionGate
-from sightline.runtime.tracker import Tracker
+from sightline.runtime.tracker import LEAST_SCORE, Tracker
 from sightline.server.options import Options
 from sightline.server.served import ServedModel
-
-# Below a model's threshold a tracker still uses candidates to go on with an object it knows
-# (ByteTrack, arXiv 2110.06864, section 3); from here on they are noise.
-_LEAST_CANDIDATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ class Job:
         tracker = self._memory.tracker if self._memory else None
         found = ids = None
         if outputs is not None:
-            least = threshold if tracker is None else min(threshold, _LEAST_CANDIDATE)
+            least = threshold if tracker is None else min(threshold, LEAST_SCORE)
             found = self.options.select(
                 self.model.detector().postprocess(outputs, *self._size, least)
             )
