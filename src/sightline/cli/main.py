@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "detect in images, folders, videos and cameras",
     "serve": "the live page and the HTTP service",
     "models": "the models that have a name; pull their weights",
+    "doctor": "what is missing or failing: here, or leg by leg on the way to a server",
     "bench": "latency of a model on this machine, beside the bare runtime",
 }
 
