@@ -88,7 +88,7 @@ def _read_address(name: str, address: str) -> SourceSpec:
             f"--source {name}: rtsp://, rtsps://, http:// and https:// with a host are taken, "
             "a video file's path, a device such as /dev/video0, or a camera's number"
         )
-    limits |= {"protocol_whitelist": _NETWORK_PROTOCOLS[kind], "fflags": "nobuffer"}
+    limits["protocol_whitelist"] = _NETWORK_PROTOCOLS[kind]
     if kind.startswith("rtsp"):  # the address itself says the format
         tcp = {"rtsp_transport": "tcp"}
         return SourceSpec(name, address, format="rtsp", options={**limits, **tcp})
