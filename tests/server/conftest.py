@@ -89,3 +89,20 @@ def check_problem(contracts: Path) -> CheckProblem:
         return value
 
     return check
+
+
+@pytest.fixture(scope="session")
+def refused_files() -> dict[str, str]:
+    """Files of data/broken that are refused, with the code; in all others is detected."""
+    return {
+        "02_truncated_half.jpg": "image-unreadable",
+        "03_truncated_last20.jpg": "image-unreadable",
+        "04_header_only.jpg": "image-unreadable",
+        "06_zero_bytes.jpg": "image-unreadable",
+        "07_text.jpg": "image-unreadable",
+        "09_bomb_30000x30000_1bit.png": "image-too-large",
+        "10_bomb_declared_only.png": "image-too-large",
+        "11_huge_dims.png": "image-too-large",
+        "29_svg.svg": "image-unreadable",
+        "30_riff_truncated.webp": "image-unreadable",
+    }

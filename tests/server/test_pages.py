@@ -88,17 +88,24 @@ def test_host_header_cannot_write_html(start: Any) -> None:
 def test_models_are_listed(client: httpx.Client, atto: ModelStore, atto_bundle: Path) -> None:
     value = client.get("/v1/models").json()
     assert value["sample_clip"] is None
+    assert value["default"] == "deimv2-atto"
     (model,) = value["models"]
+    base = f"/models/deimv2-atto/{atto.default.version}"
     assert model == {
         "name": "deimv2-atto",
+        "version": atto.default.version,
+        "target": "onnx",
+        "detects": True,
         "labels": list(atto.default.manifest.labels),
         "width": 320,
         "height": 320,
         "score_threshold": 0.5,
-        "manifest": "/models/deimv2-atto/manifest.json",
-        "graph": "/models/deimv2-atto/model.onnx",
+        "manifest": f"{base}/manifest.json",
+        "graph": f"{base}/model.onnx",
         "bytes": (atto_bundle / "model.onnx").stat().st_size,
+        "files": {each: f"{base}/{each}" for each in ("manifest.json", "model.onnx")},
     }
+    assert client.get("/v1/models/deimv2-atto").json() == model
     assert client.get(model["manifest"]).json() == json.loads(
         (atto_bundle / "manifest.json").read_text()
     )
@@ -116,6 +123,101 @@ def test_model_files_are_not_sent_twice(client: httpx.Client) -> None:
     assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
     head = client.head(path)
     assert int(head.headers["content-length"]) == len(client.get(path).content)
+
+
+def test_files_of_a_version_are_kept_for_good(client: httpx.Client, atto: ModelStore) -> None:
+    path = f"/models/deimv2-atto/{atto.default.version}/model.onnx"
+    answer = client.get(path)
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.content == client.get("/models/deimv2-atto/model.onnx").content
+    again = client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304 and "immutable" in again.headers["cache-control"]
+    assert client.head(path).headers["etag"] == answer.headers["etag"]
+    for listing in ("/v1/models", "/v1/models/deimv2-atto", "/models/deimv2-atto/manifest.json"):
+        assert client.get(listing).headers["cache-control"] == "no-cache"
+
+
+def test_a_page_that_is_loading_gets_the_version_before(
+    start: Any, tiny_bundle: Path, check_problem: Any
+) -> None:
+    store = ModelStore.load([tiny_bundle], Plan(1, 1))
+
+    def change(name: str) -> None:
+        manifest = json.loads((tiny_bundle / "manifest.json").read_text())
+        manifest["labels"][0] = name
+        (tiny_bundle / "manifest.json").write_text(json.dumps(manifest))
+        assert store.refresh() == ["tiny"]
+
+    with start(store=store) as client:
+        first = client.get("/v1/models/tiny").json()
+        change("second")
+        second = client.get("/v1/models/tiny").json()
+        assert first["manifest"] != second["manifest"]
+        assert client.get(first["manifest"]).json()["labels"][0] == "upper"
+        assert client.get(second["manifest"]).json()["labels"][0] == "second"
+        assert client.get("/models/tiny/manifest.json").json()["labels"][0] == "second"
+        change("third")
+        assert client.get(second["manifest"]).json()["labels"][0] == "second"
+        check_problem(client.get(first["manifest"]), "not-found")
+
+
+@pytest.fixture
+def browser_artefact(tmp_path: Path) -> Path:
+    """The files of a TensorFlow.js artefact, as export lays them out; nothing can run them."""
+    from sightline.manifest import Manifest, file_entry, write_manifest
+
+    folder = tmp_path / "tfjs"
+    folder.mkdir()
+    (folder / "group1-shard1of1.bin").write_bytes(bytes(range(200)))
+    (folder / "model.json").write_text(
+        json.dumps({"weightsManifest": [{"paths": ["group1-shard1of1.bin"], "weights": []}]})
+    )
+    names = ("model.json", "group1-shard1of1.bin")
+    write_manifest(
+        folder,
+        Manifest(
+            name="tiny",
+            labels=("upper", "lower"),
+            width=32,
+            height=24,
+            score_threshold=0.5,
+            nms_iou=None,
+            max_detections=4,
+            target="tfjs",
+            files={name: file_entry(folder / name) for name in names},
+        ),
+    )
+    return folder
+
+
+def test_an_artefact_for_browsers_from_another_origin(
+    start: Any, tiny_bundle: Path, browser_artefact: Path, shared: Path, check_problem: Any
+) -> None:
+    """The model server of the 2021 article: model.json, and its shards beside it."""
+    store = ModelStore.load([browser_artefact, tiny_bundle], Plan(1, 1))
+    origin = {"Origin": "https://pages.example"}
+    with start(store=store, cors_origin="https://pages.example") as client:
+        assert client.get("/v1/models").json()["default"] == "tiny-onnx"
+        artefact = client.get("/v1/models/tiny").json()
+        assert (artefact["target"], artefact["detects"], artefact["graph"]) == ("tfjs", False, None)
+        for address in ("/models/tiny/model.json", artefact["files"]["model.json"]):
+            answer = client.get(address, headers=origin)
+            assert answer.headers["access-control-allow-origin"] == "https://pages.example"
+            assert answer.headers["content-type"] == "application/json"
+            (shard,) = answer.json()["weightsManifest"][0]["paths"]
+            # as tf.loadGraphModel finds them: beside model.json
+            weights = client.get(answer.url.join(shard), headers=origin)
+            assert weights.content == bytes(range(200))
+            assert weights.headers["access-control-allow-origin"] == "https://pages.example"
+            assert "etag" in weights.headers["access-control-expose-headers"].lower()
+        stranger = client.get("/models/tiny/model.json", headers={"Origin": "https://x.example"})
+        assert "access-control-allow-origin" not in stranger.headers
+        image = (shared / "data" / "broken" / "01_ok.jpg").read_bytes()
+        value = check_problem(
+            client.post("/v1/detect?model=tiny", content=image), "invalid-request"
+        )
+        assert "/models/tiny/" in value["detail"]
+        assert client.post("/v1/detect", content=image).json()["model"] == "tiny-onnx"
 
 
 def test_only_what_a_browser_needs_is_served(client: httpx.Client, check_problem: Any) -> None:
@@ -176,3 +278,56 @@ def test_settings_that_cannot_work(atto: ModelStore, tmp_path: Path) -> None:
 def test_health(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.head("/healthz").status_code == 200
+
+
+def test_readiness_ends_before_the_server(start: Any, check_problem: Any) -> None:
+    with start(token="correct-horse") as client:
+        assert client.get("/readyz").json() == {"status": "ok"}
+        assert client.get("/v2/health/ready").json() == {"ready": True}
+        client.app.state.service.is_stopping = True
+        assert check_problem(client.get("/readyz"), "busy")["status"] == 503
+        assert client.get("/readyz").headers["retry-after"]
+        check_problem(client.get("/v2/health/ready"), "busy")
+        for path in ("/healthz", "/v2/health/live"):
+            assert client.get(path).status_code == 200
+
+
+def test_documentation_page(start: Any, page: Path, client: httpx.Client) -> None:
+    answer = client.get("/docs", follow_redirects=True)
+    assert answer.status_code == 404 and "/openapi.json" in answer.json()["detail"]
+    (page / "docs").mkdir()
+    (page / "docs" / "index.html").write_text("<!doctype html><title>API</title>")
+    with start(static_dir=page, token="correct-horse") as guarded:
+        asking = guarded.get("/docs", headers={"Accept": "text/html"})
+        assert asking.status_code == 401 and "API" not in asking.text
+        answer = guarded.get(
+            "/docs?token=correct-horse", headers={"Accept": "text/html"}, follow_redirects=True
+        )
+        assert answer.url.path == "/docs/" and "API" in answer.text
+        assert guarded.get("/openapi.json").json()["info"]["title"] == "Sightline"
+
+
+def test_405_names_the_methods_that_are_taken(client: httpx.Client, check_problem: Any) -> None:
+    for method, path, allowed in (
+        ("GET", "/v1/detect", "POST"),
+        ("DELETE", "/v1/models", "GET, HEAD"),
+        ("PUT", "/image", "GET, HEAD, POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/index.html", "GET, HEAD"),
+        ("PATCH", "/v2/models/deimv2-atto/infer", "POST"),
+    ):
+        answer = client.request(method, path)
+        check_problem(answer, "method-not-allowed")
+        assert answer.headers["allow"] == allowed, (method, path)
+
+
+def test_head_where_there_is_get(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    filled = {"{name}": "deimv2-atto", "{file}": "model.onnx"}
+    for path in (path for path, operations in paths.items() if "get" in operations):
+        for field, value in filled.items():
+            path = path.replace(field, value)
+        if "{" in path:
+            continue
+        get, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path

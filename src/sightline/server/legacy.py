@@ -15,19 +15,39 @@ from PIL import Image
 from sightline.data.images import decode_image
 from sightline.server.errors import RequestRefused
 from sightline.server.job import Answer
+from sightline.server.openapi import problems, reads
 from sightline.server.options import Options
 from sightline.server.sample_picture import draw_sample_picture
 from sightline.server.service import Service, caller
 
 _WIRE_VERSION = "0.0.1"
 _NAME_LENGTH = 80
+_OBJECTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "a header with name, version, numObjects, threshold; then an element with "
+        "class_name, score and the edges y, x, height (bottom) and width (right) an object",
+        "content": {
+            "application/json": {
+                "schema": {"type": "array", "minItems": 1, "items": {"type": "object"}}
+            }
+        },
+    }
+}
 
 
 def legacy_router(service: Service) -> APIRouter:
     """The 2017 routes, answered by the default model."""
     router = APIRouter(tags=["2017"])
 
-    @router.post("/image", summary="Detect in one image (2017 wire format)")
+    @router.post(
+        "/image",
+        summary="Detect in one image (2017 wire format)",
+        response_model=None,
+        responses={
+            **_OBJECTS,
+            **problems("body-too-large", "image-too-large", "invalid-request", "image-unreadable"),
+        },
+    )
     async def detect_image(
         request: Request,
         image: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP or TIFF")],
@@ -46,12 +66,18 @@ def legacy_router(service: Service) -> APIRouter:
             wire_objects(await service.detect(options, open_picture, caller(request)))
         )
 
-    @router.get("/test", summary="Detect in a built-in picture (2017 wire format)")
+    @reads(
+        router,
+        "/test",
+        summary="Detect in a built-in picture (2017 wire format)",
+        response_model=None,
+        responses=_OBJECTS,
+    )
     async def detect_sample(request: Request) -> JSONResponse:
         answer = await service.detect(Options(), draw_sample_picture, caller(request))
         return JSONResponse(wire_objects(answer))
 
-    @router.get("/image", include_in_schema=False)
+    @router.api_route("/image", methods=["GET", "HEAD"], include_in_schema=False)
     async def explain_image() -> None:
         raise RequestRefused(
             "method-not-allowed",

@@ -6,7 +6,6 @@ Binary tensors: little-endian, row by row; a BYTES element is four bytes of leng
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -28,13 +27,8 @@ _Level = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Row = list[list[_Level]]
 _flat = msgspec.json.Decoder(list[_Level])
 _nested = msgspec.json.Decoder(list[list[_Row]])
-_texts = msgspec.json.Decoder(Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)])
-_nested_texts = msgspec.json.Decoder(
-    Annotated[
-        list[Annotated[list[str], msgspec.Meta(min_length=1, max_length=1)]],
-        msgspec.Meta(min_length=1, max_length=1),
-    ]
-)
+_One = msgspec.Meta(min_length=1, max_length=1)
+_text = msgspec.json.Decoder(Annotated[list[str | Annotated[list[str], _One]], _One])
 
 
 class InputTensor(msgspec.Struct):
@@ -181,11 +175,9 @@ def write_outputs(
 def _open_file(tensor: InputTensor, content: bytes | None) -> Image.Image:
     if content is None:
         try:
-            decoder = _texts if len(tensor.shape) == 1 else _nested_texts
-            text = decoder.decode(tensor.data)
-            encoded = text[0] if isinstance(text[0], str) else text[0][0]
-            image = base64.b64decode(encoded, validate=True)
-        except (msgspec.MsgspecError, RecursionError, ValueError, binascii.Error) as error:
+            (text,) = _text.decode(tensor.data)
+            image = base64.b64decode(text if isinstance(text, str) else text[0], validate=True)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise _invalid("data", "one image file as base64 text") from error
     else:
         if len(content) < 4 or struct.unpack_from("<I", content)[0] != len(content) - 4:
