@@ -111,7 +111,7 @@ async def _feed(parts: list[bytes], limit: int, announce: bool) -> int | None:
             assert error.code == "body-too-large"
             refused = True
 
-    await BodyLimit(app, limit)({"type": "http", "headers": [header]}, receive, send)
+    await BodyLimit(app, limit, 30)({"type": "http", "headers": [header]}, receive, send)
     assert read <= limit
     return None if refused else read
 

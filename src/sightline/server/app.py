@@ -24,7 +24,9 @@ from sightline.server.metrics import CountRequests, metrics_router
 from sightline.server.openapi import Application
 from sightline.server.pages import STATIC_DIR, PageFiles, page_router
 from sightline.server.peers import Peers
-from sightline.server.security import Access, Guard, decide_access
+from sightline.server.rate import RateLimit, make_rates
+from sightline.server.reload import fresh_models
+from sightline.server.security import Access, Guard, decide_access, is_loopback
 from sightline.server.served import ModelStore
 from sightline.server.service import Service
 from sightline.server.webrtc import webrtc_router
@@ -54,7 +56,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.scheduler.start()
         cameras = Cameras(service, sources)
-        yield
+        async with fresh_models(service):
+            yield
         await cameras.stop()
         await peers.close()
         await service.close()
@@ -83,9 +86,12 @@ def create_app(
         app.include_router(router)
     app.mount("/", PageFiles(static_dir, [route for each in routers for route in each.routes]))
 
-    # Added last is outermost: counting, CORS, then the early answers that linger, then the door.
+    # Added last is outermost: counting, CORS, early answers that linger, rates, then the door.
     app.add_middleware(Guard, access=access)
-    app.add_middleware(BodyLimit, max_bytes=config.max_body_mib * 2**20)
+    rates = make_rates(config.rate, is_local=is_loopback(config.host))
+    if rates is not None:
+        app.add_middleware(RateLimit, rates=rates)
+    app.add_middleware(BodyLimit, max_bytes=config.max_body_mib * 2**20, max_s=config.body_timeout)
     if access.origins:
         app.add_middleware(
             CORSMiddleware,

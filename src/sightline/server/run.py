@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import math
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,10 +22,12 @@ from sightline.manifest import read_manifest
 from sightline.runtime.locate import locate_bundle
 from sightline.server.app import create_app
 from sightline.server.config import ServeConfig
-from sightline.server.connection import WebSocketConnection
-from sightline.server.plan import choose_plan
+from sightline.server.connection import ConnectionConfig, HttpConnection
+from sightline.server.plan import Plan, choose_plan
 from sightline.server.security import Access, decide_access, is_loopback
 from sightline.server.served import ModelStore
+from sightline.server.service import Service
+from sightline.server.tls import Certificate, lan_addresses, prepare_certificate
 
 _BACKLOG = 256
 
@@ -33,6 +40,8 @@ class Endpoint:
     model_names: tuple[str, ...]
     access: Access
     is_local: bool
+    plan: Plan
+    certificate: Certificate | None
 
 
 def serve(
@@ -40,46 +49,56 @@ def serve(
     config: ServeConfig,
     *,
     ready: Callable[[Endpoint], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve these models until Ctrl-C; `ready` is called once requests are answered.
+    """Serve these models until SIGINT or SIGTERM; `ready` is called once requests are answered.
 
-    The first model is the default. Raises ServerError when the address cannot be listened on,
-    ConfigError for contradicting settings, and what loading a model raises.
+    The first model is the default. Raises ServerError when the address cannot be listened on or a
+    certificate does not do, ConfigError for contradicting settings, and what loading a model
+    raises.
     """
-    access = decide_access(config)
+    certificate = prepare_certificate(config)
+    decide_access(config)  # contradictions come up before the port is taken
     with open_socket(config.host, config.port) as listener:
+        config = replace(config, port=listener.getsockname()[1])
+        access = decide_access(config)
+        if progress is not None:
+            progress("Measuring how many images at a time this machine does best")
         plan = choose_plan(_first_runnable(references), config)
         store = ModelStore.load(references, plan)
         app = create_app(store, config, access=access)
         endpoint = Endpoint(
-            urls=_urls(listener, access.token),
+            urls=_urls(listener, access.token, "https" if certificate else "http"),
             model_names=tuple(model.name for model in store),
             access=access,
             is_local=is_loopback(config.host),
+            plan=plan,
+            certificate=certificate,
         )
-        server = make_server(app, lambda: ready(endpoint) if ready else None)
-        try:
-            server.run(sockets=[listener])
-        except KeyboardInterrupt:
-            return  # uvicorn has closed down gracefully and then repeats the signal
+        server = make_server(app, lambda: ready(endpoint) if ready else None, certificate)
+        server.run(sockets=[listener])
 
 
-def make_server(app: FastAPI, ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
+def make_server(
+    app: FastAPI,
+    ready: Callable[[], None] = lambda: None,
+    certificate: Certificate | None = None,
+) -> uvicorn.Server:
     """A uvicorn server on the fast stack, quiet but for errors; call `.run(sockets=[...])`."""
     config: ServeConfig = app.state.service.config
     return _Server(
-        uvicorn.Config(
+        ConnectionConfig(
             app,
+            config,
             log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,  # nobody is believed about who they are
-            ws=WebSocketConnection,
-            ws_max_size=config.max_body_mib * 2**20,
-            ws_per_message_deflate=False,  # images do not shrink, and bombs would unfold
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=math.ceil(config.drain_timeout),
         ),
+        app.state.service,
         ready,
+        certificate,
     )
 
 
@@ -106,14 +125,57 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    """Says when it is ready; told to stop, it ends streams first and lets requests finish."""
+
+    config: ConnectionConfig
+
+    def __init__(
+        self,
+        config: ConnectionConfig,
+        service: Service,
+        ready: Callable[[], None],
+        certificate: Certificate | None,
+    ) -> None:
         super().__init__(config)
+        self._certificate = certificate
+        self._service = service
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        if self.started:
-            self._ready()
+        """uvicorn's, with a bound on the time that a TLS handshake may take."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise ServerError("the server could not start; its log says why")
+        loop = asyncio.get_running_loop()
+        secure: dict[str, Any] = {}
+        if self._certificate is not None:
+            secure = {
+                "ssl": self._certificate.context,
+                "ssl_handshake_timeout": self.config.serve.header_timeout,
+                "ssl_shutdown_timeout": self.config.serve.header_timeout,
+            }
+        self.servers = [
+            await loop.create_server(self._connection, sock=each, backlog=_BACKLOG, **secure)
+            for each in sockets or ()
+        ]
+        self.started = True
+        self._ready()
+
+    def _connection(self) -> HttpConnection:
+        return HttpConnection(self.config, self.server_state, self.lifespan.state)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.stop_streams()  # uvicorn waits for them before it tells the application
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks for a graceful end, the second does not wait for it.
+
+        Unlike uvicorn's this does not repeat the signal in the end: stopping as told is success.
+        """
+        if self.should_exit:
+            os._exit(128 + sig)
+        self.should_exit = True
 
 
 def _first_runnable(references: Sequence[str | Path]) -> Path:
@@ -135,20 +197,11 @@ def _refused(host: str, port: int, error: OSError) -> ServerError:
     return ServerError(f"cannot listen on {host} port {port}: {error.strerror}")
 
 
-def _urls(listener: socket.socket, token: str | None) -> tuple[str, ...]:
+def _urls(listener: socket.socket, token: str | None, scheme: str) -> tuple[str, ...]:
     host, port = listener.getsockname()[:2]
     hosts = [host]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
-        hosts = ["localhost", *_lan_address()]
-    query = f"?token={token}" if token else ""
-    return tuple(f"http://{f'[{each}]' if ':' in each else each}:{port}/{query}" for each in hosts)
-
-
-def _lan_address() -> list[str]:
-    """This machine's address in its network, if it has one. Connecting UDP sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # TEST-NET-1, RFC 5737
-            return [str(probe.getsockname()[0])]
-        except OSError:
-            return []
+        hosts = ["localhost", *lan_addresses()]
+    query = f"?token={quote(token, safe='')}" if token else ""
+    named = [f"[{each}]" if ":" in each else each for each in hosts]
+    return tuple(f"{scheme}://{each}:{port}/{query}" for each in named)
