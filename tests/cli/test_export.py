@@ -58,6 +58,7 @@ def test_json_is_the_certificates(
             2,
             "does not run savedmodel: tensorflow",
         ),
+        (["--to", "savedmodel", "--batch", "4"], 2, "--batch is for onnx and onnx-fp16"),
         (["--to", "onnx", "--data", "absent"], 1, "no such folder"),
         (["--to", "tfjs"], 1, "SIGHTLINE_BROWSER is '/nowhere/chromium'"),
         (["--to", "onnx", "--also-in", "onnxruntime-web/webgpu"], 1, "'/nowhere/chromium'"),

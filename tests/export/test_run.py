@@ -8,19 +8,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
 from sightline.data.dataset import Dataset
+from sightline.data.images import decode_image
 from sightline.errors import BundleDamaged, ExportError, MissingBrowser, ModelNotFound, UsageError
 from sightline.evaluate.run import evaluate
 from sightline.export.proof import NetworkEngine
 from sightline.export.run import export
 from sightline.export.targets import write_files
-from sightline.manifest import read_manifest
+from sightline.manifest import Manifest, read_manifest
 from sightline.models.deimv2.network import DeimV2
 from sightline.runtime.detector import Detector
 
@@ -57,6 +60,54 @@ def test_an_onnx_artefact_is_a_bundle(
     sizes = [(folder / "model.onnx").stat().st_size for folder in (artefact.path, atto_bundle)]
     assert sizes[0] <= (1 if to == "onnx" else 0.55) * sizes[1]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("to", ["onnx", "onnx-fp16"])
+def test_a_graph_for_several_images_finds_in_each_what_it_finds_alone(
+    to: str, atto_bundle: Path, tmp_path: Path, shared: Path
+) -> None:
+    artefact = export(atto_bundle, to=to, out=tmp_path / "out", batch=3)  # 16 pictures: not whole
+    (parity,) = artefact.parity
+    assert (parity.runtime, parity.images, parity.label_agreement) == ("onnxruntime", 16, 1)
+    assert "browsers run one image at a time" in artefact.not_tried["onnxruntime-web/wasm"]
+    assert read_manifest(artefact.path).batch == 3
+    batched, single = Detector.load(artefact.path), Detector.load(atto_bundle)
+    photos = sorted((shared / "data" / "coco_val100").rglob("*.jpg"))[:3]
+    pixels = [single.preprocess(decode_image(photo)) for photo in photos]
+    bounds = {"onnx": (1e-4, 1e-4), "onnx-fp16": (5e-3, 3e-3)}[to]
+    for several in (pixels, pixels[::-1], pixels[:1]):  # in any place, and with places left over
+        for image, found in zip(several, batched.infer_batch(several), strict=True):
+            alone = single.infer(image)
+            strong = alone.scores > 0.5
+            assert strong.any()
+            np.testing.assert_allclose(found.scores[strong], alone.scores[strong], atol=bounds[0])
+            np.testing.assert_allclose(
+                found.boxes_xyxy_norm[strong], alone.boxes_xyxy_norm[strong], atol=bounds[1]
+            )
+    with pytest.raises(ValueError, match="broadcast"):
+        batched.infer_batch([*pixels, pixels[0]])
+
+
+def test_a_graph_that_mixes_up_its_images_is_caught(
+    atto_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which a place that is left over, or the same picture in each, would not show."""
+
+    def write_mixing(network: DeimV2, manifest: Manifest, folder: Path, *rest: Any) -> None:
+        write_files(network, manifest, folder, *rest)
+        model = onnx.load(folder / "model.onnx")
+        (scores,) = (node for node in model.graph.node if "scores" in node.output)
+        scores.output[0] = "own"
+        last = onnx.helper.make_node("Gather", ["own", "order"], ["scores"], axis=0)
+        model.graph.node.append(last)
+        order = onnx.numpy_helper.from_array(np.array([0, 0], np.int64), "order")
+        model.graph.initializer.append(order)
+        onnx.save(model, folder / "model.onnx")
+
+    monkeypatch.setattr("sightline.export.run.write_files", write_mixing)
+    with pytest.raises(ExportError, match=r"does not find what the network finds: "):
+        export(atto_bundle, to="onnx", out=tmp_path / "out", batch=2)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("no_browser")
@@ -149,6 +200,13 @@ def test_what_cannot_be_exported_is_told(
         export(atto_bundle, to="onnx", out=out, quantize="float16")
     with pytest.raises(UsageError, match="give it with --data"):
         export(atto_bundle, to="onnx-int8", out=out)
+    with pytest.raises(UsageError, match="--batch is for onnx and onnx-fp16, not litert"):
+        export(atto_bundle, to="litert", out=out, batch=2)
+    for batch in (0, 65):
+        with pytest.raises(UsageError, match=f"between 1 and 64 images, not {batch}"):
+            export(atto_bundle, to="onnx", out=out, batch=batch)
+    with pytest.raises(UsageError, match="onnxruntime-web/webgpu does not run it: browsers run"):
+        export(atto_bundle, to="onnx", out=out, batch=2, also_in=["onnxruntime-web/webgpu"])
     with pytest.raises(UsageError, match="'tfjs/wasm' does not run savedmodel: tensorflow"):
         export(atto_bundle, to="savedmodel", out=out, also_in=["tfjs/wasm"])
     assert not out.exists()

@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   sightline export runs/photos --to savedmodel --out saved/ --data photos/
   sightline export runs/photos --to litert --quantize float16 --out phone/
   sightline export runs/photos --to onnx-int8 --out small/ --data photos/
+  sightline export runs/photos --to onnx --batch 8 --out gpu/    for sightline serve on a GPU
 
 Every artefact is run in its own runtime and compared with PyTorch before it is put in place:
 on the data set's validation images, by AP too, or on drawn scenes where none is given.
@@ -39,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--shard-size", type=float, metavar="MIB", help="tfjs: the largest file (default 4 MiB)"
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=1,
+        metavar="N",
+        help="onnx, onnx-fp16: images that one run takes, for servers with a GPU (default 1)",
     )
     parser.add_argument(
         "--also-in",
@@ -76,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             data=data,
             quantize=args.quantize,
             shard_mib=args.shard_size,
+            batch=args.batch,
             also_in=args.also_in,
             unproven=args.unproven,
             progress=_say,

@@ -44,6 +44,7 @@ _REQUIRED = {
     "litert": ("litert",),
 }
 _WHERE_POSSIBLE = ("onnxruntime-web/wasm",)
+_ONE_AT_A_TIME = "browsers run one image at a time, this graph takes several"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def export(
     data: Dataset | None = None,
     quantize: str | None = None,
     shard_mib: float | None = None,
+    batch: int = 1,
     also_in: Sequence[str] = (),
     unproven: bool = False,
     progress: Callable[[str], None] = lambda line: None,
@@ -77,17 +79,18 @@ def export(
     to: a key of `manifest.MAIN_FILES`. data: the artefact is compared with PyTorch on its
     validation images, by AP too, else on drawn scenes; onnx-int8 needs it. quantize: "float16"
     stores the weights of a tfjs or litert artefact so. shard_mib: the largest weight file of
-    tfjs, by default 4. also_in: further runtimes that must prove it, "onnxruntime-web/webgpu" for
-    one. unproven: go on where a runtime that must prove it is missing, and say so in the manifest.
-    progress: called with a line about each step.
+    tfjs, by default 4. batch: how many images an onnx or onnx-fp16 graph takes at once, for
+    servers with a GPU; browsers run one at a time. also_in: further runtimes that must prove it,
+    "onnxruntime-web/webgpu" for one. unproven: go on where a runtime that must prove it is
+    missing, and say so in the manifest. progress: called with a line about each step.
 
     Raises ExportError when `out` exists or the artefact does not find what the network finds,
     MissingExtra or MissingBrowser; then nothing is left behind.
     """
-    options = Options(to, quantize, shard_mib)
+    options = Options(to, quantize, shard_mib, batch)
     if to == "onnx-int8" and data is None:
         raise UsageError("onnx-int8 is calibrated and measured on a data set: give it with --data")
-    required = _required_runtimes(to, also_in)
+    required = _required_runtimes(to, also_in, batch)
     out = Path(out)
     if out.exists():
         raise ExportError(f"{out} exists; name a folder that does not")
@@ -99,7 +102,7 @@ def export(
     measured = None if data is None else select_images(data, None, bundle)
     if measured is not None:
         warn_of_unknown(manifest.labels, measured)
-    tried = _WHERE_POSSIBLE if to.startswith("onnx") else ()
+    tried = _WHERE_POSSIBLE if to.startswith("onnx") and batch == 1 else ()
     runtimes = dict.fromkeys((*required, *tried))  # each once
     records = [] if measured is None else measured.records
     pictures = proof_pictures([record.image for record in records], network.input_px)
@@ -111,7 +114,7 @@ def export(
             "the model finds none of the data set's objects (AP 0), so nothing shows what 8 bits "
             "cost; give the data set that it was trained for"
         )
-    not_tried: dict[str, str] = {}
+    not_tried = dict.fromkeys(_WHERE_POSSIBLE, _ONE_AT_A_TIME) if batch > 1 else {}
 
     def write(folder: Path) -> None:
         progress(f"writing {to}")
@@ -136,6 +139,7 @@ def export(
     described = replace(
         manifest,
         target=to,
+        batch=batch,
         max_detections=count_detections(network),
         files={},
         parity=(),
@@ -146,10 +150,12 @@ def export(
     return Artefact(out, to, proofs, not_tried, written.unproven)
 
 
-def _required_runtimes(to: str, also_in: Sequence[str]) -> tuple[str, ...]:
+def _required_runtimes(to: str, also_in: Sequence[str], batch: int) -> tuple[str, ...]:
     for runtime in also_in:
         if runtime not in RUNTIMES[to]:
             raise UsageError(f"{runtime!r} does not run {to}: {' or '.join(RUNTIMES[to])}")
+        if "/" in runtime and batch > 1:
+            raise UsageError(f"{runtime} does not run it: {_ONE_AT_A_TIME}")
     return (*_REQUIRED.get(to, ("onnxruntime",)), *also_in)
 
 

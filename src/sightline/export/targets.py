@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sightline.models.deimv2.network import DeimV2
 
 CALIBRATION_IMAGES = 64
+BATCHED = ("onnx", "onnx-fp16")  # targets whose runtime takes several images at once
+MOST_BATCH = 64
 SHARD_MIB = 4.0  # what browsers cache best, by TensorFlow.js's own default
 
 # Names as in the TF Object Detection API, whose clients then work unchanged.
@@ -42,6 +44,7 @@ class Options:
     target: str
     quantize: str | None
     shard_mib: float | None
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if self.target not in MAIN_FILES:
@@ -55,6 +58,10 @@ class Options:
             )
         if self.shard_mib is not None and self.target != "tfjs":
             raise UsageError(f"--shard-size is for tfjs, not {self.target}")
+        if not 1 <= self.batch <= MOST_BATCH:
+            raise UsageError(f"--batch is between 1 and {MOST_BATCH} images, not {self.batch}")
+        if self.batch > 1 and self.target not in BATCHED:
+            raise UsageError(f"--batch is for {' and '.join(BATCHED)}, not {self.target}")
         if not 1 / 1024 <= self.shard_bytes / 2**20 <= 2048:
             raise UsageError("a shard has between 1 KiB and 2 GiB")
 
@@ -80,7 +87,7 @@ def write_files(
     """
     half = options.quantize == "float16"
     if options.target.startswith("onnx"):
-        _write_onnx(network, manifest, folder, options.target, training, proof)
+        _write_onnx(network, manifest, folder, options, training, proof)
     elif options.target == "savedmodel":
         from sightline.export.tensorflow.savedmodel import write_savedmodel
 
@@ -105,7 +112,7 @@ def _write_onnx(
     network: DeimV2,
     manifest: Manifest,
     folder: Path,
-    target: str,
+    options: Options,
     training: Dataset | None,
     proof: Proof,
 ) -> None:
@@ -113,11 +120,11 @@ def _write_onnx(
     from sightline.models.weights import write_weights
 
     graph = folder / GRAPH_NAME
-    write_onnx(network, graph)
-    if target == "onnx":
+    write_onnx(network, graph, options.batch)
+    if options.target == "onnx":
         metadata = {"model": manifest.architecture, "license": "Apache-2.0"}
         write_weights(folder / WEIGHTS_NAME, network.state_dict(), metadata)
-    elif target == "onnx-fp16":
+    elif options.target == "onnx-fp16":
         from sightline.export.half import write_half
 
         write_half(graph, graph)
