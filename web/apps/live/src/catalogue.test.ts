@@ -1,21 +1,45 @@
 import { describe, expect, it } from "vitest";
 import { parseCatalogue } from "./catalogue";
+import { placesOf, readPlace } from "./place";
 import { NoModels } from "./problems";
 
 const BASE = new URL("https://example.test/v1/models");
-const ONNX = { name: "a", manifest: "/models/a/manifest.json", graph: "/models/a/model.onnx" };
-const SAVED = { name: "b", manifest: "/models/b/manifest.json", graph: null };
+const FACTS = { labels: ["cat"], score_threshold: 0.4 };
+const ONNX = {
+  ...FACTS,
+  name: "a",
+  manifest: "/models/a/manifest.json",
+  graph: "/models/a/model.onnx",
+};
+const SAVED = { ...FACTS, name: "b", manifest: "/models/b/manifest.json", graph: null };
+const FILES = { ...SAVED, name: "c", detects: false };
 
 describe("parseCatalogue", () => {
-  it("leaves out what the page cannot run", () => {
-    const { models } = parseCatalogue({ models: [SAVED, ONNX], sample_clip: null }, BASE);
-    expect(models.map(({ name }) => name)).toEqual(["a"]);
-    expect(models[0].graphUrl).toBe("https://example.test/models/a/model.onnx");
+  it("tells where each model runs, and leaves out what runs nowhere", () => {
+    const { models } = parseCatalogue({ models: [FILES, SAVED, ONNX], sample_clip: null }, BASE);
+    expect(models.map(({ name }) => name)).toEqual(["b", "a"]);
+    expect(models.map(placesOf)).toEqual([
+      ["websocket", "webrtc"],
+      ["device", "websocket", "webrtc"],
+    ]);
+    expect(models[1]?.location?.graphUrl).toBe("https://example.test/models/a/model.onnx");
+    const [alone] = parseCatalogue({ models: [{ ...ONNX, detects: false }] }, BASE).models;
+    expect(placesOf(alone)).toEqual(["device"]);
   });
 
   it("says why there is none", () => {
     expect(() => parseCatalogue({ models: [] }, BASE)).toThrow("start it with one");
-    expect(() => parseCatalogue({ models: [SAVED] }, BASE)).toThrow(NoModels);
-    expect(() => parseCatalogue({ models: [SAVED] }, BASE)).toThrow("run on the server alone");
+    expect(() => parseCatalogue({ models: [FILES] }, BASE)).toThrow(NoModels);
+    expect(() => parseCatalogue({ models: [FILES] }, BASE)).toThrow("neither in this page");
   });
+});
+
+it.each([
+  [null, "device"],
+  ["server", "websocket"],
+  ["websocket", "websocket"],
+  ["webrtc", "webrtc"],
+  ["elsewhere", "device"],
+])("reads ?run=%s", (run, place) => {
+  expect(readPlace(run)).toBe(place);
 });

@@ -2,8 +2,14 @@
 import { firstLine, ManifestInvalid, type ModelLocation } from "@sightline/web";
 import { NoModels, ServerUnreachable } from "./problems";
 
-export interface CatalogueModel extends ModelLocation {
+export interface CatalogueModel {
   readonly name: string;
+  readonly labels: readonly string[];
+  readonly scoreThreshold: number;
+  /** Where the page gets it, to run it here; null where the page cannot run it. */
+  readonly location: ModelLocation | null;
+  /** Whether the server runs it. */
+  readonly isServed: boolean;
 }
 
 export interface Catalogue {
@@ -30,25 +36,39 @@ export async function fetchCatalogue(): Promise<Catalogue> {
 export function parseCatalogue(value: unknown, base: URL): Catalogue {
   const listing = value as { models?: unknown; sample_clip?: unknown } | null;
   if (!Array.isArray(listing?.models)) throw wrong("models");
-  const [first, ...rest] = listing.models.flatMap((item: unknown): CatalogueModel[] => {
-    const { name, manifest, graph } = (item ?? {}) as Record<string, unknown>;
-    if (graph === null) return []; // of another runtime than the page's
-    if (typeof name !== "string" || typeof manifest !== "string" || typeof graph !== "string") {
-      throw wrong("models[].name, .manifest, .graph");
-    }
-    const manifestUrl = new URL(manifest, base).href;
-    return [{ name, manifestUrl, graphUrl: new URL(graph, base).href }];
-  });
+  const [first, ...rest] = listing.models
+    .map((item: unknown) => parseModel(item, base))
+    .filter(({ location, isServed }) => location !== null || isServed);
   if (first === undefined) {
     throw new NoModels(
       listing.models.length === 0
         ? "start it with one: sightline serve MODEL"
-        : "the models here run on the server alone, over HTTP; the page needs an ONNX model",
+        : "the models here run neither in this page nor on the server; give it an ONNX model",
     );
   }
   const clip = listing.sample_clip;
   const sampleClipUrl = typeof clip === "string" ? new URL(clip, base).href : null;
   return { models: [first, ...rest], sampleClipUrl };
+}
+
+function parseModel(item: unknown, base: URL): CatalogueModel {
+  const { name, manifest, graph, labels, score_threshold, detects } = (item ?? {}) as Record<
+    string,
+    unknown
+  >;
+  const isPlaced = typeof manifest === "string" && (typeof graph === "string" || graph === null);
+  if (typeof name !== "string" || !isPlaced) throw wrong("models[].name, .manifest, .graph");
+  if (!Array.isArray(labels) || typeof score_threshold !== "number") {
+    throw wrong("models[].labels, .score_threshold");
+  }
+  const manifestUrl = new URL(manifest, base).href;
+  return {
+    name,
+    labels: labels.map(String),
+    scoreThreshold: score_threshold,
+    location: graph === null ? null : { manifestUrl, graphUrl: new URL(graph, base).href },
+    isServed: detects !== false, // a server that does not say so is one that does
+  };
 }
 
 function wrong(field: string): ManifestInvalid {

@@ -1,16 +1,14 @@
-/** The loop of the page: frames of the source to the detector, its results to the overlay. */
+/** The loop of the page: frames of the source to the engine, its results to the overlay. */
 import {
   type DetectionResult,
-  type Detector,
   type Frame,
   grabFrame,
+  type RemoteResult,
   watchFrames,
 } from "@sightline/web";
+import type { Engine } from "./engine";
 import { MedianMeter, RateMeter } from "./meters";
 import type { Source } from "./source";
-
-/** The page's slider can go down to this: lower scores are not even asked for. */
-export const LEAST_THRESHOLD = 0.01;
 
 export interface LiveListener {
   /** A result, in the moment it is drawn. */
@@ -21,11 +19,14 @@ export interface LiveListener {
 /** Figures of the loop, in milliseconds; null while there is none. */
 export interface LoopFigures {
   readonly framesPerSecond: number | null;
+  /** From the capture of a frame to its boxes. */
   readonly latencyMs: number | null;
   readonly preprocessMs: number | null;
   readonly inferenceMs: number | null;
+  /** From a frame's arrival at the server to its answer. */
+  readonly serverMs: number | null;
   readonly framesDetected: number;
-  /** Frames that a newer one replaced before the detector was free. */
+  /** Frames that a newer one replaced before the engine was free. */
   readonly framesReplaced: number;
 }
 
@@ -36,7 +37,8 @@ export class LiveLoop {
   readonly #latency = new MedianMeter();
   readonly #preprocess = new MedianMeter();
   readonly #inference = new MedianMeter();
-  #detector: Detector | null = null;
+  readonly #server = new MedianMeter();
+  #engine: Engine | null = null;
   #source: Source | null = null;
   #stopWatching: (() => void) | null = null;
   #framesDetected = 0;
@@ -47,33 +49,24 @@ export class LiveLoop {
     this.#listener = listener;
   }
 
-  setDetector(detector: Detector | null): void {
-    this.#detector = detector;
-    this.#clearMeters();
-    this.refresh();
+  setEngine(engine: Engine | null): void {
+    this.#disconnect();
+    this.#engine = engine;
+    this.#connect();
   }
 
   setSource(source: Source | null): void {
-    this.#stopWatching?.();
-    this.#stopWatching = null;
+    this.#disconnect();
     this.#source = source;
-    this.#clearMeters();
     this.#framesDetected = 0;
     this.#framesReplaced = 0;
-    if (source !== null && source.takePhoto === null) {
-      this.#stopWatching = watchFrames(
-        this.#video,
-        (frame, capturedAt) => this.#look(frame, capturedAt),
-        (error) => this.#listener.onError(error),
-      );
-    }
-    this.refresh();
+    this.#connect();
   }
 
   /** Look once at what does not move: a photo, a paused video. */
   refresh(): void {
     const source = this.#source;
-    if (source === null || this.#detector === null) return;
+    if (source === null || this.#engine === null) return;
     const takeFrame =
       source.takePhoto ?? (this.#video.paused ? () => grabFrame(this.#video) : null);
     if (takeFrame === null) return;
@@ -89,44 +82,92 @@ export class LiveLoop {
       latencyMs: this.#latency.median(),
       preprocessMs: this.#preprocess.median(),
       inferenceMs: this.#inference.median(),
+      serverMs: this.#server.median(),
       framesDetected: this.#framesDetected,
       framesReplaced: this.#framesReplaced,
     };
   }
 
+  #disconnect(): void {
+    this.#stopWatching?.();
+    this.#stopWatching = null;
+    this.#engine?.rest();
+    this.#clearMeters();
+  }
+
+  #connect(): void {
+    const [source, engine] = [this.#source, this.#engine];
+    if (source === null || engine === null) return;
+    try {
+      if (source.openStream !== null) this.#stopWatching = this.#watch(source.openStream, engine);
+    } catch (error) {
+      this.#listener.onError(error);
+      return;
+    }
+    this.refresh();
+  }
+
+  #watch(openStream: () => MediaStream, engine: Engine): () => void {
+    if (!engine.takesFrames) {
+      return engine.watch(openStream(), (result) => {
+        const { videoWidth, videoHeight } = this.#video;
+        this.#show(scaleTo(result, videoWidth, videoHeight), result.capturedAt);
+      });
+    }
+    return watchFrames(
+      this.#video,
+      (frame, capturedAt) => this.#look(frame, capturedAt),
+      (error) => this.#listener.onError(error),
+    );
+  }
+
   async #look(frame: Frame, capturedAt: number): Promise<void> {
-    const detector = this.#detector;
+    const engine = this.#engine;
     const source = this.#source;
-    if (detector === null || source === null) {
+    if (engine === null || source === null) {
       frame.close();
       return;
     }
-    const threshold = Math.min(LEAST_THRESHOLD, detector.manifest.scoreThreshold);
     try {
-      const result = await detector.detect(frame, { threshold });
-      if (detector !== this.#detector || source !== this.#source) return;
-      if (result === null) {
-        this.#framesReplaced++;
-        return;
-      }
-      this.#framesDetected++;
-      this.#listener.onResult(result);
-      this.#record(result, capturedAt);
+      const result = await engine.detect(frame, capturedAt);
+      if (engine !== this.#engine || source !== this.#source) return;
+      if (result === null) this.#framesReplaced++;
+      else this.#show(result, capturedAt);
     } catch (error) {
-      if (detector === this.#detector && source === this.#source) this.#listener.onError(error);
+      if (engine === this.#engine && source === this.#source) this.#listener.onError(error);
     }
   }
 
-  #record(result: DetectionResult, capturedAt: number): void {
+  #show(result: DetectionResult & Partial<RemoteResult>, capturedAt: number): void {
+    this.#framesDetected++;
+    this.#listener.onResult(result);
     const now = performance.now();
     this.#rate.add(now);
     this.#latency.add(now - capturedAt);
     this.#preprocess.add(result.timing.preprocessMs);
     this.#inference.add(result.timing.inferenceMs);
+    if (result.serverMs !== undefined) this.#server.add(result.serverMs);
   }
 
   #clearMeters(): void {
-    for (const meter of [this.#rate, this.#latency, this.#preprocess, this.#inference])
+    for (const meter of [
+      this.#rate,
+      this.#latency,
+      this.#preprocess,
+      this.#inference,
+      this.#server,
+    ])
       meter.clear();
   }
+}
+
+/** The result for a picture of this size: video is made smaller on its way to the server. */
+export function scaleTo(result: RemoteResult, width: number, height: number): RemoteResult {
+  if (width === 0 || height === 0) return result;
+  const [across, down] = [width / result.width, height / result.height];
+  const detections = result.detections.map((found) => {
+    const [x1, y1, x2, y2] = found.boxXyxy;
+    return { ...found, boxXyxy: [x1 * across, y1 * down, x2 * across, y2 * down] as const };
+  });
+  return { ...result, width, height, detections };
 }

@@ -1,22 +1,36 @@
 /** The live page: joins the source, the detector, the picture and the panel. */
-import { createDetector, type DetectionResult, type Detector } from "@sightline/web";
+import {
+  createDetector,
+  type DetectionResult,
+  MediaBlocked,
+  type RemoteState,
+  StreamUnsendable,
+} from "@sightline/web";
 import { listCameras } from "./camera";
 import { type Catalogue, type CatalogueModel, fetchCatalogue } from "./catalogue";
-import { button, element, setIcon, setText } from "./elements";
-import { LEAST_THRESHOLD, LiveLoop, type LoopFigures } from "./live";
+import { button, element, setIcon } from "./elements";
+import { DeviceEngine, type Engine, LEAST_THRESHOLD, ServerEngine } from "./engine";
+import { LiveLoop, type LoopFigures } from "./live";
 import { type Drawing, Overlay } from "./overlay";
 import { Panel } from "./panel";
+import { type Place, PlaceChoice, placesOf, readPlace } from "./place";
 import { saveSnapshot } from "./snapshot";
 import { type Source, type SourceKind, showPhoto, startCamera, startVideo } from "./source";
 import { again, type Remedy, Stage } from "./stage";
+import { ThresholdSlider } from "./threshold";
 
 /** How often figures and lists beside the picture change; boxes change with every result. */
 const PANEL_EVERY_MS = 250;
+/** The slider is moved in many small steps: the server is told when it rests. */
+const TELL_SERVER_MS = 200;
 
 /** What the page is doing, in numbers: `window.sightline.stats`. Times in milliseconds. */
 export interface LiveStats extends LoopFigures {
   readonly state: "loading" | "ready" | "failed";
   readonly source: SourceKind | "none";
+  readonly place: Place;
+  /** To the server; null while nothing is sent there. */
+  readonly connection: RemoteState["kind"] | null;
   readonly model: string | null;
   readonly backend: "wasm" | null;
   readonly threads: number | null;
@@ -28,17 +42,18 @@ export class LivePage {
   readonly #panel = new Panel();
   readonly #loop = new LiveLoop(this.#stage.video, {
     onResult: (result) => this.#showResult(result),
-    onError: (error) =>
-      this.#fail(
-        error,
-        again(() => this.#loadModel()),
-      ),
+    onError: (error) => this.#fail(error, this.#remedyFor(error)),
   });
-  readonly #slider = element("threshold", HTMLInputElement);
+  readonly #placeChoice = new PlaceChoice((place) => this.#choosePlace(place));
+  readonly #threshold = new ThresholdSlider(() => this.#applyThreshold());
   readonly #parameters = new URLSearchParams(location.search);
   #catalogue: Catalogue | null = null;
   #model: CatalogueModel | null = null;
-  #detector: Detector | null = null;
+  #place: Place = readPlace(this.#parameters.get("run"));
+  #engine: Engine | null = null;
+  #connection: RemoteState | null = null;
+  #isProblemOfConnection = false;
+  #tellServer: ReturnType<typeof setTimeout> | undefined;
   #loading: AbortController | null = null;
   #source: Source | null = null;
   /** Counts the sources asked for: only the last one asked for may start. */
@@ -58,15 +73,18 @@ export class LivePage {
       state: this.#state,
       source: this.#source?.kind ?? "none",
       model: this.#model?.name ?? null,
-      backend: this.#detector?.backend.name ?? null,
-      threads: this.#detector?.backend.threads ?? null,
+      place: this.#place,
+      connection: this.#connection?.kind ?? null,
+      backend: this.#engine?.detector?.backend.name ?? null,
+      threads: this.#engine?.detector?.backend.threads ?? null,
     };
   }
 
   /** Milliseconds of bare runs of the graph in the page's own worker. */
   async measure(runs: number): Promise<readonly number[]> {
-    if (this.#detector === null) throw new Error("no model is ready");
-    return await this.#detector.measure(runs);
+    const detector = this.#engine?.detector ?? null;
+    if (detector === null) throw new Error("no model is ready on this device");
+    return await detector.measure(runs);
   }
 
   async start(): Promise<void> {
@@ -99,47 +117,99 @@ export class LivePage {
     await isLoading;
   }
 
+  /** Have the chosen model found in the chosen place. */
   async #loadModel(): Promise<void> {
     const model = this.#model;
     if (model === null) return;
     this.#loading?.abort();
-    this.#setDetector(null);
+    this.#setEngine(null);
     const loading = new AbortController();
     this.#loading = loading;
     this.#setState("loading");
     this.#stage.hideProblem();
+    this.#showPlace(model);
+    if (this.#place !== "device") {
+      this.#stage.hideLoading();
+      this.#setEngine(
+        new ServerEngine(this.#place, model, {
+          onState: (state) => this.#follow(state),
+          onFrameError: (error) => this.#fail(error, this.#remedyFor(error)),
+        }),
+      );
+      return;
+    }
+    if (model.location === null) return;
     this.#stage.showLoading(model.name, 0, 1);
     try {
       const threads = Number(this.#parameters.get("threads"));
       const detector = await createDetector({
-        ...model,
+        ...model.location,
         ...(threads >= 1 ? { threads } : {}),
         signal: loading.signal,
         onProgress: (loaded, total) => this.#stage.showLoading(model.name, loaded, total),
       });
       if (loading.signal.aborted) detector.dispose();
-      else this.#setDetector(detector);
+      else this.#setEngine(new DeviceEngine(detector));
     } catch (error) {
-      if (!loading.signal.aborted)
-        this.#fail(
-          error,
-          again(() => this.#loadModel()),
-        );
+      if (!loading.signal.aborted) this.#fail(error, this.#remedyFor(error));
     } finally {
       if (!loading.signal.aborted) this.#stage.hideLoading();
     }
   }
 
-  #setDetector(detector: Detector | null): void {
-    this.#detector?.dispose();
-    this.#detector = detector;
-    this.#panel.showModel(detector, this.#model?.name ?? "–");
+  /** A model that does not run in the chosen place is run where it does. */
+  #showPlace(model: CatalogueModel): void {
+    const possible = placesOf(model);
+    if (!possible.includes(this.#place)) this.#place = possible[0] ?? "device";
+    this.#placeChoice.show(this.#place, possible, possible.length > 1);
+  }
+
+  #choosePlace(place: Place): void {
+    this.#place = place;
+    const address = new URL(location.href); // so that reloading the page keeps the choice
+    if (place === "device") address.searchParams.delete("run");
+    else address.searchParams.set("run", place);
+    history.replaceState(null, "", address);
+    this.#loadModel();
+  }
+
+  #setEngine(engine: Engine | null): void {
+    const former = this.#engine;
+    this.#engine = engine;
+    this.#connection = null;
+    this.#panel.showEngine(engine, this.#model?.name ?? "–");
     this.#clearResult();
-    if (detector !== null) {
-      this.#setThreshold(detector.manifest.scoreThreshold);
+    if (engine !== null) {
+      this.#threshold.reset(engine.scoreThreshold);
       this.#setState("ready");
     }
-    this.#loop.setDetector(detector);
+    this.#loop.setEngine(engine);
+    former?.close();
+  }
+
+  /** What the connection to the server does. */
+  #follow(state: RemoteState): void {
+    this.#connection = state;
+    if (state.kind === "waiting" || state.kind === "failed") {
+      this.#isProblemOfConnection = true;
+      this.#stage.showProblem(state.error, this.#remedyFor(state.error, state.kind === "waiting"));
+    }
+    if (state.kind === "ready" && this.#isProblemOfConnection) {
+      this.#isProblemOfConnection = false;
+      this.#stage.hideProblem();
+      this.#loop.refresh();
+    }
+    this.#showStatus();
+  }
+
+  #remedyFor(error: unknown, isTriedAgain = false): Remedy {
+    if (error instanceof MediaBlocked || error instanceof StreamUnsendable) {
+      return { label: "Use WebSocket", act: () => this.#choosePlace("websocket") };
+    }
+    if (isTriedAgain && this.#model?.location) {
+      return { label: "Use this device", act: () => this.#choosePlace("device") };
+    }
+    return again(() => this.#loadModel());
   }
 
   #listen(): void {
@@ -166,10 +236,6 @@ export class LivePage {
     for (const kind of ["play", "pause", "ended"]) {
       this.#stage.video.addEventListener(kind, () => this.#showControls());
     }
-    this.#slider.addEventListener("input", () => this.#applyThreshold());
-    button("threshold-reset").addEventListener("click", () => {
-      if (this.#detector !== null) this.#setThreshold(this.#detector.manifest.scoreThreshold);
-    });
     element("models", HTMLSelectElement).addEventListener("change", (event) => {
       const name = (event.target as HTMLSelectElement).value;
       this.#model = this.#catalogue?.models.find((model) => model.name === name) ?? this.#model;
@@ -233,6 +299,9 @@ export class LivePage {
   #stop(): void {
     this.#sourcesAsked++;
     this.#loop.setSource(null);
+    this.#connection = null;
+    if (this.#isProblemOfConnection) this.#stage.hideProblem();
+    this.#isProblemOfConnection = false;
     this.#source?.close();
     this.#source = null;
     this.#stage.show("empty");
@@ -279,10 +348,17 @@ export class LivePage {
   #showStatus(): void {
     const isLive = this.#state === "ready" && this.#source !== null;
     const isStill = this.#source?.kind === "photo";
-    if (this.#state === "failed") this.#stage.showStatus("problem");
+    const hasFailed = this.#state === "failed" || this.#connection?.kind === "failed";
+    if (hasFailed) this.#stage.showStatus("problem");
     else if (this.#state === "loading") this.#stage.showStatus("loading");
+    else if (isLive && !this.#isConnected()) this.#stage.showStatus("connecting");
     else if (!isLive || isStill) this.#stage.showStatus("ready");
     else this.#stage.showStatus(this.#stage.video.paused ? "paused" : "live");
+  }
+
+  /** Whether frames get to the engine: to one in this page always. */
+  #isConnected(): boolean {
+    return this.#connection === null || this.#connection.kind === "ready";
   }
 
   #setState(state: LiveStats["state"]): void {
@@ -290,30 +366,18 @@ export class LivePage {
     this.#showStatus();
   }
 
-  #setThreshold(threshold: number): void {
-    this.#slider.value = String(Math.round(threshold * 100));
-    this.#applyThreshold();
-  }
-
-  /** The slider's value, or exactly the model's own where the slider stands on it. */
-  #threshold(): number {
-    const chosen = Number(this.#slider.value) / 100;
-    const own = this.#detector?.manifest.scoreThreshold;
-    return own !== undefined && Math.abs(own - chosen) <= 0.005 ? own : chosen;
-  }
-
   #applyThreshold(): void {
-    setText(element("threshold-shown", HTMLOutputElement), `${this.#slider.value} %`);
-    this.#slider.style.setProperty("--filled", `${this.#slider.value}%`);
-    const own = this.#detector?.manifest.scoreThreshold;
-    button("threshold-reset").disabled = own === undefined || this.#threshold() === own;
+    clearTimeout(this.#tellServer);
+    this.#tellServer = setTimeout(() => {
+      if (this.#engine?.askFrom(this.#threshold.value)) this.#loop.refresh();
+    }, TELL_SERVER_MS);
     if (this.#unfiltered !== null) this.#showResult(this.#unfiltered);
     this.#refreshPanel();
   }
 
   #showResult(result: DetectionResult): void {
     this.#unfiltered = result;
-    const threshold = Math.fround(Math.max(LEAST_THRESHOLD, this.#threshold()));
+    const threshold = Math.fround(Math.max(LEAST_THRESHOLD, this.#threshold.value));
     const detections = result.detections.filter(({ score }) => score >= threshold);
     this.#shown = { ...result, detections };
     this.#overlay.show(this.#shown);
@@ -343,7 +407,7 @@ export class LivePage {
   }
 
   #fail(error: unknown, remedy: Remedy): void {
-    if (this.#detector === null) this.#setState("failed");
+    if (this.#engine === null) this.#setState("failed");
     this.#stage.showProblem(error, remedy);
   }
 }

@@ -1,12 +1,14 @@
 /** The figures and lists beside the picture. Shows what it is given, knows no detector. */
-import { classColor, type Detection, type Detector } from "@sightline/web";
+import { classColor, type Detection } from "@sightline/web";
 import { element, setText } from "./elements";
+import type { Engine } from "./engine";
 
 /** Running figures in milliseconds and frames per second; null while there is none. */
 export interface Figures {
   readonly framesPerSecond: number | null;
   readonly latencyMs: number | null;
   readonly inferenceMs: number | null;
+  readonly serverMs: number | null;
 }
 
 /** How often a screen reader may be told what is seen. */
@@ -19,27 +21,39 @@ export class Panel {
   readonly #fps = element("fps", HTMLElement);
   readonly #latency = element("latency", HTMLElement);
   readonly #inference = element("inference", HTMLElement);
+  readonly #backend = element("backend", HTMLElement);
   readonly #threads = element("threads", HTMLElement);
+  #isRemote = false;
   #announcedAt = Number.NEGATIVE_INFINITY;
 
   showFigures(figures: Figures): void {
     showFigure(this.#fps, figures.framesPerSecond, 1);
     showFigure(this.#latency, figures.latencyMs, 0);
     showFigure(this.#inference, figures.inferenceMs, 0);
+    if (this.#isRemote) showFigure(this.#threads, figures.serverMs, 0);
   }
 
-  showModel(detector: Detector | null, name: string): void {
+  /** The model and what runs it; null while that is not there. */
+  showEngine(engine: Engine | null, name: string): void {
     setText(element("model-name", HTMLParagraphElement), name);
     const facts = element("model-facts", HTMLParagraphElement);
-    const threads = detector?.backend.threads ?? null;
+    this.#isRemote = engine !== null && engine.detector === null;
+    const threads = engine?.detector?.backend.threads ?? null;
+    setText(this.#backend, this.#isRemote ? "In the server" : "WebAssembly");
     showFigure(this.#threads, threads, 0);
-    this.#threads.dataset.unit = threads === null || threads === 1 ? "thread" : "threads";
-    if (detector === null) {
+    const unit = threads === null || threads === 1 ? "thread" : "threads";
+    this.#threads.dataset.unit = this.#isRemote ? "ms" : unit;
+    if (engine === null) {
       setText(facts, "–");
       return;
     }
-    const { labels, width, height, graph } = detector.manifest;
+    const { labels, detector } = engine;
     const kinds = labels.length === 1 ? `finds ${labels[0]}` : `${labels.length} kinds of objects`;
+    if (detector === null) {
+      setText(facts, `${kinds} · runs on the server`);
+      return;
+    }
+    const { width, height, graph } = detector.manifest;
     setText(facts, `${kinds} · ${width} × ${height} px · ${(graph.size / 1e6).toFixed(1)} MB`);
   }
 

@@ -44,11 +44,17 @@ it.each([
 
 describe("parseCatalogue", () => {
   const base = new URL("https://example.test/app/v1/models");
-  const model = { name: "a", manifest: "/models/a/manifest.json", graph: "/models/a/model.onnx" };
+  const model = {
+    name: "a",
+    manifest: "/models/a/manifest.json",
+    graph: "/models/a/model.onnx",
+    labels: ["cat"],
+    score_threshold: 0.4,
+  };
 
   it("resolves addresses against the page's", () => {
     const catalogue = parseCatalogue({ models: [model], sample_clip: "/sample-clip" }, base);
-    expect(catalogue.models[0].graphUrl).toBe("https://example.test/models/a/model.onnx");
+    expect(catalogue.models[0].location?.graphUrl).toBe("https://example.test/models/a/model.onnx");
     expect(catalogue.sampleClipUrl).toBe("https://example.test/sample-clip");
     expect(parseCatalogue({ models: [model], sample_clip: null }, base).sampleClipUrl).toBeNull();
   });

@@ -16,12 +16,19 @@
 import {
   FrameUnusable,
   ManifestTooNew,
+  MediaBlocked,
   ModelError,
   ModelHashMismatch,
   ModelNotFound,
   ModelTruncated,
   ModelUnreachable,
+  RemoteBusy,
+  RemoteError,
+  RemoteRefused,
+  RemoteUnreachable,
   SightlineError,
+  StreamUnsendable,
+  TokenRefused,
   WebAssemblyUnsupported,
   WorkerFailed,
 } from "@sightline/web";
@@ -85,6 +92,13 @@ const TITLES: readonly (readonly [Cause, string])[] = [
   [ModelError, "The model cannot be used"],
   [WebAssemblyUnsupported, "This browser is too old"],
   [WorkerFailed, "The detector stopped"],
+  [RemoteUnreachable, "The server does not answer"],
+  [RemoteBusy, "The server is busy"],
+  [TokenRefused, "The server asks for its token"],
+  [RemoteRefused, "The server does not take this"],
+  [MediaBlocked, "The video cannot reach the server"],
+  [StreamUnsendable, "This video cannot be sent"],
+  [RemoteError, "The server could not look at this"],
 ];
 
 export function describeProblem(error: unknown): Problem {

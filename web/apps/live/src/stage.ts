@@ -3,10 +3,11 @@ import { button, element, setText } from "./elements";
 import { describeProblem } from "./problems";
 
 export type StageView = "empty" | "video" | "photo";
-export type StatusState = "loading" | "ready" | "live" | "paused" | "problem";
+export type StatusState = "loading" | "connecting" | "ready" | "live" | "paused" | "problem";
 
 const STATUS_TEXT: Record<StatusState, string> = {
   loading: "Loading",
+  connecting: "Connecting",
   ready: "Ready",
   live: "Live",
   paused: "Paused",

@@ -46,6 +46,8 @@ export interface RemoteDetector {
 export const DEFAULT_MAX_WIDTH = 640;
 const DEFAULT_QUALITY = 0.8;
 const ANSWER_MS = 10_000;
+/** The server ends connections that it hears nothing on for a minute, as of a paused video. */
+const STILL_HERE_MS = 25_000;
 
 /** A detector that connects by itself, now and again when the connection broke. */
 export function connectWebSocket(options: WebSocketOptions = {}): RemoteDetector {
@@ -67,6 +69,7 @@ class SocketDetector implements RemoteDetector {
   #last: readonly RemoteDetection[] = [];
   #isBusy = false;
   #failure: Error | null = null;
+  #stillHere: ReturnType<typeof setInterval> | undefined;
   #pending: PendingFrame | undefined;
   /** Takes the answer of the frame that is on its way; null when the connection broke. */
   #answered: ((message: RemoteMessage | null) => void) | null = null;
@@ -76,11 +79,14 @@ class SocketDetector implements RemoteDetector {
     const connect = socketConnection(() => this.#options, {
       onOpen: (socket) => {
         this.#socket = socket;
+        clearInterval(this.#stillHere);
+        this.#stillHere = setInterval(() => this.#tell({}), STILL_HERE_MS);
         this.#pump();
       },
       onMessage: (message) => this.#answered?.(message),
       onClosed: () => {
         this.#socket = null;
+        clearInterval(this.#stillHere);
         this.#answered?.(null);
       },
     });
@@ -102,7 +108,7 @@ class SocketDetector implements RemoteDetector {
 
   setThreshold(threshold: number): void {
     this.#options = { ...this.#options, threshold };
-    this.#socket?.send(JSON.stringify({ type: "options", threshold }));
+    this.#tell({ threshold });
   }
 
   close(): void {
@@ -110,6 +116,11 @@ class SocketDetector implements RemoteDetector {
     this.#dropPending(null);
     this.#ending.abort(this.#failure);
     this.#encoder.end();
+  }
+
+  #tell(changes: { readonly threshold?: number }): void {
+    if (this.#isBusy && changes.threshold === undefined) return; // frames say the same
+    this.#socket?.send(JSON.stringify({ type: "options", ...changes }));
   }
 
   #follow(state: RemoteState): void {

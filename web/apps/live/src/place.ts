@@ -1,0 +1,69 @@
+/** Where objects are found: in this page, or on the server that it comes from. */
+import type { CatalogueModel } from "./catalogue";
+import { element, setText } from "./elements";
+
+export type Place = "device" | "websocket" | "webrtc";
+
+const PLACES: readonly Place[] = ["device", "websocket", "webrtc"];
+
+/** The place that the address asks for by `run`; on this device if by none. */
+export function readPlace(run: string | null): Place {
+  if (run === "server") return "websocket";
+  return PLACES.find((place) => place === run) ?? "device";
+}
+
+/** Where a model can run. */
+export function placesOf(model: CatalogueModel): readonly Place[] {
+  return PLACES.filter((place) => (place === "device" ? model.location !== null : model.isServed));
+}
+
+interface Words {
+  readonly hint: string;
+  readonly promise: string;
+  readonly detail: string;
+  readonly where: string;
+}
+
+function wordsFor(place: Place, host: string): Words {
+  if (place === "device") {
+    return {
+      hint: "The model runs in this browser.",
+      promise: "Nothing leaves this device.",
+      detail: "Pictures are looked at in this page and are not uploaded, stored or shared.",
+      where: "right here in your browser",
+    };
+  }
+  return {
+    hint:
+      place === "websocket"
+        ? `Pictures go to ${host} one by one.`
+        : `The video goes to ${host} as a live stream.`,
+    promise: `Pictures go to this server, ${host}.`,
+    detail: "It looks at them and keeps none. Nobody else gets them.",
+    where: `on the server, ${host}`,
+  };
+}
+
+/** The control, and the words on the page that follow from it. */
+export class PlaceChoice {
+  readonly #select = element("place", HTMLSelectElement);
+
+  constructor(onChange: (place: Place) => void) {
+    this.#select.addEventListener("change", () => onChange(readPlace(this.#select.value)));
+  }
+
+  show(place: Place, possible: readonly Place[], isOffered: boolean): void {
+    element("place-card", HTMLElement).hidden = !isOffered;
+    for (const option of this.#select.options) {
+      option.disabled = !possible.includes(readPlace(option.value));
+    }
+    this.#select.value = place;
+    const words = wordsFor(place, location.host);
+    setText(element("place-hint", HTMLElement), words.hint);
+    setText(element("privacy-promise", HTMLElement), words.promise);
+    setText(element("privacy-detail", HTMLElement), words.detail);
+    setText(element("empty-place", HTMLElement), words.where);
+    const icon = place === "device" ? "#icon-shield" : "#icon-upload";
+    element("privacy-icon", SVGUseElement).setAttribute("href", icon);
+  }
+}
