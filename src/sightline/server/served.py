@@ -22,6 +22,9 @@ from sightline.server.plan import Plan
 
 log = logging.getLogger("sightline.server")
 
+FolderState = frozenset[tuple[str, int, int, int]] | None
+_UNSEEN: FolderState = frozenset({("", 0, 0, 0)})  # no folder is in this state
+
 
 @dataclass(frozen=True)
 class ServedFile:
@@ -66,6 +69,8 @@ class ModelStore:
             raise ConfigError("a server needs at least one model")
         self.plan = plan
         self._models = {model.name: model for model in models}
+        self._states: dict[str, FolderState] = {}
+        self._examined: dict[str, FolderState] = {}
         self._previous: dict[str, tuple[str, Mapping[str, ServedFile]]] = {}
         runnable = [model.name for model in models if model.detects]
         if not runnable:
@@ -133,20 +138,26 @@ class ModelStore:
     def refresh(self) -> list[str]:
         """Load what has changed on disk and put it in place; gives the names. May take seconds.
 
-        A folder that is gone, half written or damaged is left for the next time: the version in
-        use stays.
+        Files are looked at once they have rested from one call to the next: they may be half
+        written before. What is gone or damaged is told of once, and the version in use stays.
         """
         changed = []
         for model in self:
+            state = _folder_state(model.folder)
+            rests = self._states.get(model.name, _UNSEEN) == state
+            self._states[model.name] = state
+            if not rests or self._examined.get(model.name, _UNSEEN) == state:
+                continue
+            self._examined[model.name] = state
             try:
                 if _version(model.folder) == model.version:
                     continue
-                newer = load_model(model.folder, model.name, self.plan)
+                loaded = load_model(model.folder, model.name, self.plan)
             except (SightlineError, OSError) as error:
-                log.debug("%s was not loaded again: %s", model.name, error)
+                log.warning("%s stays as it was loaded: %s", model.name, error)
                 continue
             self._previous[model.name] = model.version, model.files
-            self._models[model.name] = newer
+            self._models[model.name] = loaded
             changed.append(model.name)
         return changed
 
@@ -177,6 +188,15 @@ def load_model(folder: Path, name: str, plan: Plan) -> ServedModel:
 def _version(folder: Path) -> str:
     """The manifest holds the sha256 of every file, so its own stands for all of them."""
     return hashlib.sha256((folder / MANIFEST_NAME).read_bytes()).hexdigest()[:16]
+
+
+def _folder_state(folder: Path) -> FolderState:
+    """What tells without reading whether files were written; None for a folder that is gone."""
+    try:
+        files = [(each.name, each.stat()) for each in folder.iterdir()]
+    except OSError:
+        return None
+    return frozenset((name, at.st_size, at.st_mtime_ns, at.st_ino) for name, at in files)
 
 
 def _free_name(manifest: Manifest, taken: Mapping[str, ServedModel]) -> str:
