@@ -12,7 +12,7 @@ from sightline.server.sample_picture import draw_sample_picture
 if TYPE_CHECKING:
     from aiortc import MediaStreamTrack
 
-FRAMES_PER_S = 10
+FRAMES_PER_S = 20
 _CLOCK_HZ = 90_000  # of RTP's timestamps of video
 _TICKS = _CLOCK_HZ // FRAMES_PER_S
 

@@ -92,11 +92,12 @@ def _receive(connection: ClientConnection, kind: str) -> dict[str, Any]:
 def _refused(status: int, body: bytes) -> LegFailed:
     """What an answer other than 101 to the WebSocket's request means."""
     try:
-        detail = json.loads(body).get("detail")
-    except (ValueError, AttributeError):
-        detail = None
-    if detail:
-        return LegFailed(f"refused with {status}: {detail}", "see who may ask in docs/serving.md")
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    # Without its upgrade the request is one for a page, of which there is none.
+    if isinstance(told, dict) and "detail" in told and told.get("code") != "not-found":
+        return LegFailed(f"refused with {status}: {told['detail']}", "see the server's settings")
     if status in (502, 503, 504):
         return LegFailed(f"a proxy answers {status}", "check the proxy's way to the server")
     return LegFailed(
