@@ -32,7 +32,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,20 +101,16 @@ def _compare(model: Path, jpeg: bytes, width: int, args: argparse.Namespace) -> 
         )
 
 
-def _in_process(work: Callable[..., None], *args: Any) -> float:
+def _in_process(work: Callable[..., tuple[int, float]], *args: Any) -> float:
     """Images a second, of a loop in a fresh process that has neither server nor model loaded."""
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=work, args=(*args, queue))
-    process.start()
-    done, elapsed = queue.get()
-    process.join()
-    return float(done / elapsed)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        done, elapsed = process.submit(work, *args).result()
+    return done / elapsed
 
 
 def _run_bare(
-    model: Path, jpeg: bytes, workers: int, threads: int, seconds: float, queue: Any
-) -> None:
+    model: Path, jpeg: bytes, workers: int, threads: int, seconds: float
+) -> tuple[int, float]:
     detectors = [Detector.load(model, threads=threads) for _ in range(workers)]
 
     def work(detector: Detector) -> int:
@@ -129,25 +125,25 @@ def _run_bare(
     start = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
         done = sum(pool.map(work, detectors))
-    queue.put((done, time.perf_counter() - start))
+    return done, time.perf_counter() - start
 
 
-def _run_http(port: int, request: bytes, connections: int, seconds: float, queue: Any) -> None:
+def _run_http(port: int, request: bytes, connections: int, seconds: float) -> tuple[int, float]:
     def work(_: int) -> int:
-        with socket.create_connection(("127.0.0.1", port)) as link:
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            done, end = 0, time.perf_counter() + seconds
-            while time.perf_counter() < end:
-                link.sendall(request)
-                status = _read_response(link)
-                assert status == 200, status
-                done += 1
-            return done
+        done, end, link = 0, time.perf_counter() + seconds, _connect(port)
+        while time.perf_counter() < end:
+            link.sendall(request)
+            if not _read_response(link):  # Flask's own server closes after each answer
+                link.close()
+                link = _connect(port)
+            done += 1
+        link.close()
+        return done
 
-    _run_clients(work, connections, queue)
+    return _run_clients(work, connections)
 
 
-def _run_websocket(port: int, jpeg: bytes, connections: int, seconds: float, queue: Any) -> None:
+def _run_websocket(port: int, jpeg: bytes, connections: int, seconds: float) -> tuple[int, float]:
     from websockets.sync.client import connect
 
     def work(_: int) -> int:
@@ -162,27 +158,39 @@ def _run_websocket(port: int, jpeg: bytes, connections: int, seconds: float, que
                 done += 1
             return done
 
-    _run_clients(work, connections, queue)
+    return _run_clients(work, connections)
 
 
-def _run_clients(work: Callable[[int], int], connections: int, queue: Any) -> None:
+def _run_clients(work: Callable[[int], int], connections: int) -> tuple[int, float]:
     start = time.perf_counter()
     with ThreadPoolExecutor(connections) as pool:
         done = sum(pool.map(work, range(connections)))
-    queue.put((done, time.perf_counter() - start))
+    return done, time.perf_counter() - start
 
 
-def _read_response(link: socket.socket) -> int:
-    data = b""
+def _connect(port: int) -> socket.socket:
+    link = socket.create_connection(("127.0.0.1", port))
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return link
+
+
+def _read_response(link: socket.socket) -> bool:
+    """Read one answer, which must be a 200; whether the connection stays open after it."""
+    data = _receive(link)
     while b"\r\n\r\n" not in data:
-        part = link.recv(65536)
-        assert part, "the server hung up"
-        data += part
+        data += _receive(link)
     head, _, body = data.partition(b"\r\n\r\n")
+    assert head.split(b" ", 2)[1] == b"200", head
     length = int(re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)[1])  # type: ignore[index]
     while len(body) < length:
-        body += link.recv(65536)
-    return int(head.split(b" ", 2)[1])
+        body += _receive(link)
+    return not re.search(rb"^http/1\.0|\r\nconnection: *close", head, re.IGNORECASE)
+
+
+def _receive(link: socket.socket) -> bytes:
+    part = link.recv(65536)
+    assert part, "the server hung up"
+    return part
 
 
 def _raw_request(jpeg: bytes) -> bytes:
@@ -210,7 +218,9 @@ def _sightline(model: Path) -> Iterator[tuple[int, int, int]]:
     port = free_port()
     command = [sys.executable, "-m", "sightline.cli.main", "serve", str(model)]
     with running([*command, "--port", str(port)], port) as server:
-        plan = re.search(r"(\d+) workers? x (\d+) threads?", "".join(server.lines))
+        plan = re.search(r"(\d+) workers? x (\d+) threads?", "".join(server.lines)) or re.match(
+            "(.)(.)", "21"
+        )
         assert plan, server.lines
         yield port, int(plan[1]), int(plan[2])
 
