@@ -68,6 +68,8 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages fetch their scripts from a CDN
         redoc_url=None,
+        # FastAPI's OpenTelemetry, which would send to wherever the environment says.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
     install_error_handlers(app)

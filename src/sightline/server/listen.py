@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from sightline.server.errors import RequestRefused, problem
 from sightline.server.live import Message
+from sightline.server.openapi import problems, reads
 from sightline.server.options import Options, read_options
 from sightline.server.service import Service
 from sightline.server.streams import Slot, StreamInfo
@@ -29,7 +30,7 @@ def listen_router(service: Service) -> APIRouter:
     """The list of named streams, and both ways to listen to one."""
     router = APIRouter(tags=["streams"])
 
-    @router.get("/v1/streams", summary="Cameras and publishers whose results can be listened to")
+    @reads(router, "/v1/streams", summary="Cameras and publishers whose results can be listened to")
     async def list_streams() -> dict[str, list[StreamInfo]]:
         return {"streams": [stream.info() for stream in service.board]}
 
@@ -37,7 +38,13 @@ def listen_router(service: Service) -> APIRouter:
         "/v1/streams/{name}/events",
         summary="A stream's messages as server-sent events",
         response_class=Response,
-        responses={200: {"content": {"text/event-stream": {}}}},
+        responses={
+            200: {
+                "description": "events without end; each one's data is a wire message",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            **problems("not-found", "invalid-request"),
+        },
     )
     async def stream_events(request: Request, name: str) -> Response:
         return _Events(_Listener(service, name, dict(request.query_params)))
