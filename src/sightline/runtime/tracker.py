@@ -27,7 +27,8 @@ LEAST_IOU = 0.2
 LEAST_IOU_WEAK = 0.5
 # How long an object lives after it last reached the threshold, twice ByteTrack's 30 frames of a
 # 30th of a second, since a server often looks at fewer, and people pass behind pillars. Weaker
-# candidates do not prolong it, as they do there: a phantom seen twice stayed for 6 s.
+# candidates do not prolong it, as they do there; they are shown for no longer than the object had
+# reached the threshold before: a phantom seen twice at .5 would stay for seconds.
 LIFE_S = 2.0
 # Of a noisy picture at a low threshold every frame might leave hundreds; a graph gives 300.
 MOST_TRACKS = 500
@@ -61,13 +62,14 @@ class _Track:
     velocity: float = _FIRST_VELOCITY
     size: float = _FIRST_PLACE
     waited_s: float = 0.0  # since it last reached the threshold
+    credit_s: float = 0.0  # how long weak candidates may be shown
     is_in_sight: bool = True
     is_confirmed: bool = False
 
-    @property
-    def may_be_weak(self) -> bool:
+    def may_be_weak(self, step_s: float) -> bool:
         """Whether a candidate below the threshold may be it."""
-        return self.is_confirmed and self.is_in_sight and self.waited_s <= LIFE_S
+        # Half a step: times are rounded, and after one strong frame is room for a weak one.
+        return self.is_in_sight and self.credit_s > step_s / 2 and self.waited_s <= LIFE_S
 
     def predict(self, step_s: float) -> None:
         """Move on by the velocity: a constant one, pushed by white noise.
@@ -120,8 +122,9 @@ class Tracker:
 
     A candidate that reaches the threshold is shown at once: a new object has its number at first
     sight, and is confirmed when it is seen so again. Candidates below the threshold are shown
-    only where they go on with a confirmed object seen in the update before, for LIFE_S at most.
-    Objects keep their class. Numbers count from 1 and are never given twice.
+    only where they go on with a confirmed object that was shown in the update before, for as long
+    as it had reached the threshold, LIFE_S at most. Objects keep their class. Numbers count from
+    1 and are never given twice.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -161,9 +164,9 @@ class Tracker:
         match([track for track in self._tracks if track.is_confirmed], strong, LEAST_IOU)
         left = sorted(set(strong) - set(seen.values()))
         match([track for track in self._tracks if not track.is_confirmed], left, LEAST_IOU)
-        going_on = [track for track in self._tracks if track.may_be_weak]
+        going_on = [track for track in self._tracks if track.may_be_weak(step_s)]
         match([track for track in going_on if track.number not in seen], weak, LEAST_IOU_WEAK)
-        self._keep(boxes, is_strong, seen)
+        self._keep(boxes, is_strong, seen, step_s)
         for index in sorted(set(strong) - set(seen.values())):
             self._count += 1
             x, y, width, height = _centred(boxes[index].tolist())
@@ -174,7 +177,9 @@ class Tracker:
             numbers[index] = number
         return numbers
 
-    def _keep(self, boxes: Floats, is_strong: NDArray[np.bool_], seen: dict[int, int]) -> None:
+    def _keep(
+        self, boxes: Floats, is_strong: NDArray[np.bool_], seen: dict[int, int], step_s: float
+    ) -> None:
         """Correct what was seen; forget what was not for too long."""
         for track in self._tracks:
             index = seen.get(track.number)
@@ -184,6 +189,9 @@ class Tracker:
             track.correct(boxes[index].tolist())
             if is_strong[index]:
                 track.waited_s, track.is_confirmed = 0.0, True
+                track.credit_s = min(LIFE_S, track.credit_s + step_s)
+            else:
+                track.credit_s -= step_s
         kept = [track for track in self._tracks if track.waited_s <= LIFE_S]
         kept.sort(key=lambda track: (track.waited_s, track.number))
         self._tracks = sorted(kept[:MOST_TRACKS], key=lambda track: track.number)
