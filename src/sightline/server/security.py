@@ -13,7 +13,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import MutableHeaders
@@ -31,7 +31,6 @@ _BEARER_SUBPROTOCOL = "bearer."
 # What watches over a server asks whether it lives and takes work; the answers tell nothing else.
 _WITHOUT_TOKEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _CONTENT_POLICY = "; ".join(
     (
@@ -73,10 +72,16 @@ class Access:
     origins: tuple[str, ...]
     cookie: str
 
-    def check_peer(self, connection: HTTPConnection) -> None:
-        """Raises RequestRefused for a foreign Host or, unless it only reads, a foreign Origin.
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody who reaches the server may use it."""
+        return self.token is None and self.hosts is None
 
-        WebSockets and signalling go through this as well: CORS does not cover them.
+    def check_peer(self, connection: HTTPConnection) -> None:
+        """Raises RequestRefused for a foreign Host or a foreign Origin.
+
+        WebSockets go through this as well: CORS does not cover them. Nor does it keep a page from
+        having work done whose answer it cannot read.
         """
         host = connection.headers.get("host", "")
         if self.hosts is not None and _host_name(host) not in self.hosts:
@@ -86,9 +91,9 @@ class Access:
                 "start it with a token, or with --open.",
             )
         origin = connection.headers.get("origin")
-        if origin is None or connection.scope.get("method") in _SAFE_METHODS:
-            return  # reading answers across origins is what CORS, and the browser, see to
-        is_own = _origin_host(origin) == host.lower()
+        if origin is None:  # no page, or one of our own that reads
+            return
+        is_own = host != "" and _origin_host(origin) == host.lower()
         if not is_own and "*" not in self.origins and origin.lower() not in self.origins:
             raise RequestRefused(
                 "origin-refused",
@@ -104,7 +109,7 @@ class Access:
         scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
         shown = [
             bearer.strip() if scheme.lower() == "bearer" else "",
-            _cookie(connection, self.cookie),
+            *_cookies(connection, self.cookie),
             connection.query_params.get("token", ""),
             _subprotocol_token(connection),
         ]
@@ -180,7 +185,7 @@ class Guard:
             self.access.check_peer(request)
         except RequestRefused as error:
             return problem_response(error.code, error.detail, path=request.url.path)
-        if request.url.path in _WITHOUT_TOKEN:
+        if request.scope["path"] in _WITHOUT_TOKEN:
             return None
         is_get = request.scope.get("method") == "GET"
         wants_page = is_get and "text/html" in request.headers.get("accept", "")
@@ -198,11 +203,16 @@ class Guard:
 
     def _remember(self, request: HTTPConnection, token: str) -> Response:
         kept = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
-        path = "/" + request.url.path.lstrip("/\\")  # "//host" would lead away from here
+        path = "/" + quote(
+            request.scope["path"].lstrip("/\\")
+        )  # "//host" would lead away from here
         target = f"{path}?{urlencode(kept)}" if kept else path
         response = RedirectResponse(target, 303)
         # Lax, not Strict: a Strict cookie is not sent after following a link or a QR code.
-        response.set_cookie(self.access.cookie, token, httponly=True, samesite="lax")
+        is_secure = request.scope["scheme"] == "https"
+        response.set_cookie(
+            self.access.cookie, token, httponly=True, samesite="lax", secure=is_secure
+        )
         return response
 
 
@@ -232,8 +242,9 @@ def _origins(text: str | None) -> tuple[str, ...]:
 
 
 def _origin_host(origin: str) -> str:
-    """Host and port of an origin; "" for null."""
-    return origin.partition("://")[2].lower()
+    """Host and port of a web page's origin; "" for null and for what is no web page."""
+    scheme, _, host = origin.lower().partition("://")
+    return host if scheme in ("http", "https") else ""
 
 
 def _host_name(host: str) -> str:
@@ -256,14 +267,15 @@ def _subprotocol_token(connection: HTTPConnection) -> str:
     return ""
 
 
-def _cookie(connection: HTTPConnection, name: str) -> str:
-    """The cookie's value, "" where there is none.
+def _cookies(connection: HTTPConnection, name: str) -> list[str]:
+    """The values of the cookies of that name: another program on this host may have set one too.
 
     Not http.cookies': that raises at names such as a/b, and a browser sends the cookies of every
     port of a host, other programs' with ours.
     """
+    values = []
     for part in connection.headers.get("cookie", "").split(";"):
         key, _, value = part.partition("=")
         if key.strip() == name:
-            return value.strip().strip('"')  # quoted where the token has / or =
-    return ""
+            values.append(value.strip().strip('"'))  # quoted where the token has / or =
+    return values
