@@ -1,0 +1,228 @@
+"""Named streams: their list, and listening to them as server-sent events and by WebSocket.
+
+The stream is a video file that the server plays, so that it never falls silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from tests.server.conftest import CheckProblem, Start
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from sightline.server import listen
+from sightline.server.streams import StreamBoard
+
+Message = dict[str, Any]
+
+
+@pytest.fixture
+def clip(shared: Path) -> str:
+    """Furniture, in every frame."""
+    return f"clip={shared / 'data' / 'video' / 'pan_coco139_5s.mp4'}"
+
+
+@contextmanager
+def listening(client: httpx.Client, name: str, query: str = "") -> Iterator[ClientConnection]:
+    url = str(client.base_url).replace("http", "ws", 1).rstrip("/")
+    with connect(f"{url}/v1/streams/{name}?{query}", compression=None, proxy=None) as socket:
+        yield socket
+
+
+def receive(socket: ClientConnection) -> Message:
+    value: Message = json.loads(socket.recv(timeout=30))
+    return value
+
+
+def read_event(lines: Iterator[str]) -> tuple[dict[str, str], Message]:
+    """The fields of the next event that has data, and the data."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "data" in fields:
+            return fields, json.loads(fields["data"])
+    raise AssertionError("the events ended")
+
+
+def listeners(client: httpx.Client, name: str = "clip") -> int:
+    streams = client.get("/v1/streams").json()["streams"]
+    count: int = next(each["listeners"] for each in streams if each["name"] == name)
+    return count
+
+
+def settled(read: Callable[[], Any], expected: Any) -> Any:
+    """What `read` gives, once it is what is expected or for half a minute."""
+    end = time.monotonic() + 30
+    while (value := read()) != expected and time.monotonic() < end:
+        time.sleep(0.05)
+    return value
+
+
+def test_events_and_messages_say_the_same(start: Start, clip: str, contracts: Path) -> None:
+    schema = json.loads((contracts / "wire.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    with (
+        start(source=(clip,)) as client,
+        client.stream("GET", "/v1/streams/clip/events") as events,
+        listening(client, "clip") as socket,
+    ):
+        assert events.headers["content-type"].startswith("text/event-stream")
+        assert "content-length" not in events.headers
+        lines = events.iter_lines()
+        fields, ready = read_event(lines)
+        assert (fields["retry"], fields["event"], ready["type"]) == ("2000", "ready", "ready")
+        assert receive(socket) == ready
+        told = {message["frame"]: message for message in (receive(socket) for _ in range(10))}
+        for message in (ready, *told.values()):
+            validator.validate(message)
+        frame, last = -1, max(told)
+        while frame < last:
+            fields, message = read_event(lines)
+            frame = message["frame"]
+            assert (fields["event"], fields["id"]) == ("detections", str(frame))
+            if frame in told:
+                del told[frame]["dropped"], message["dropped"]
+                assert message == told.pop(frame)
+        assert len(told) < 5  # each may have missed some, not most
+
+
+def test_a_listener_narrows_the_results(start: Start, clip: str) -> None:
+    with start(source=(clip,)) as client:
+        with listening(client, "clip") as socket:
+            ready = receive(socket)
+            found = [each for _ in range(3) for each in receive(socket)["detections"]]
+            assert {each["label"] for each in found} > {"chair"}
+            assert all(each["id"] >= 1 for each in found)  # tracked
+        with listening(client, "clip", "labels=chair&max=1&threshold=0.6") as socket:
+            assert receive(socket)["threshold"] == 0.6
+            for _ in range(5):
+                message = receive(socket)
+                assert message["threshold"] == 0.6
+                assert len(message["detections"]) <= 1
+                assert all(each["label"] == "chair" for each in message["detections"])
+                assert all(each["score"] >= 0.6 for each in message["detections"])
+        with listening(client, "clip", "threshold=0.01") as socket:
+            assert receive(socket)["threshold"] == ready["threshold"]  # below it are none
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("model=deimv2-atto", "invalid-request"),
+        ("track=1", "invalid-request"),
+        ("labels=unicorn", "invalid-request"),
+        ("threshold=x", "invalid-request"),
+    ],
+)
+def test_options_of_a_listener_are_checked(
+    start: Start, clip: str, query: str, code: str, check_problem: CheckProblem
+) -> None:
+    with start(source=(clip,)) as client:
+        check_problem(client.get(f"/v1/streams/clip/events?{query}"), code)
+        with listening(client, "clip", query) as socket:
+            assert receive(socket)["error"]["code"] == code
+            assert _close_code(socket) == 1008
+
+
+def test_unknown_names_are_told(client: httpx.Client, check_problem: CheckProblem) -> None:
+    check_problem(client.get("/v1/streams/none/events"), "not-found")
+    with listening(client, "none") as socket:
+        assert receive(socket)["error"]["code"] == "not-found"
+        assert _close_code(socket) == 1008
+    assert client.get("/v1/streams").json() == {"streams": []}
+
+
+def test_what_a_listener_sends_is_refused_and_it_goes_on(start: Start, clip: str) -> None:
+    with start(source=(clip,)) as client, listening(client, "clip") as socket:
+        receive(socket)
+        socket.send(b"an image")
+        kinds = {receive(socket)["type"] for _ in range(20)}
+        assert kinds == {"error", "detections"}
+
+
+def test_listeners_take_places_and_give_them_back(
+    start: Start, clip: str, check_problem: CheckProblem
+) -> None:
+    with start(source=(clip,), max_sessions=3) as client:
+        with listening(client, "clip") as first, listening(client, "clip") as second:
+            receive(first), receive(second)
+            check_problem(client.get("/v1/streams/clip/events"), "busy")
+            with listening(client, "clip") as third:
+                assert receive(third)["error"]["code"] == "busy"
+                assert _close_code(third) == 1013
+            assert listeners(client) == 2
+        assert settled(lambda: listeners(client), 0) == 0
+        for _ in range(5):
+            with client.stream("GET", "/v1/streams/clip/events") as events:
+                read_event(events.iter_lines())
+            assert settled(lambda: listeners(client), 0) == 0
+
+
+def test_a_quiet_stream_shows_that_it_lives(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listen, "HEARTBEAT_S", 0.1)
+    with (
+        start(source=(f"absent={tmp_path / 'none.mp4'}",)) as client,
+        client.stream("GET", "/v1/streams/absent/events") as events,
+    ):
+        lines = events.iter_lines()
+        read_event(lines)  # ready
+        assert [next(lines) for _ in range(4)] == [": still here", "", ": still here", ""]
+
+
+def test_the_servers_stop_ends_both(start: Start, clip: str) -> None:
+    with ExitStack() as stack:
+        other = stack.enter_context(httpx.Client(timeout=30, trust_env=False))
+        with start(source=(clip,)) as client:
+            socket = stack.enter_context(listening(client, "clip"))
+            receive(socket)
+            url = f"{client.base_url}/v1/streams/clip/events"
+            events = stack.enter_context(other.stream("GET", url))
+            lines = events.iter_lines()
+            read_event(lines)
+        assert len([*lines]) < 1000  # and httpx would raise if they were cut off
+        assert _close_code(socket) == 1012
+
+
+def test_a_slot_holds_the_newest_message_and_the_last_before_the_end() -> None:
+    watched: list[bool] = []
+
+    async def play() -> list[Any]:
+        board = StreamBoard()
+        stream = board.open("door", "whip")
+        stream.watch = watched.append
+        with stream.listen() as slot, stream.listen() as other:
+            for number in range(5):
+                stream.send({"type": "still", "frame": number})
+            taken = [await slot.take()]
+            stream.send({"type": "ready", "model": "m"})
+            stream.close()
+            taken += [await slot.take(), await slot.take(), await other.take()]
+        with stream.listen() as late:
+            taken.append(await late.take())
+        assert list(board) == []
+        return taken
+
+    newest, ready = {"type": "still", "frame": 4}, {"type": "ready", "model": "m"}
+    assert asyncio.run(play()) == [newest, ready, None, ready, None]
+    assert watched == [True, False, True, False]
+
+
+def _close_code(socket: ClientConnection) -> int | None:
+    with pytest.raises(ConnectionClosed) as caught:
+        while True:
+            socket.recv(timeout=30)
+    return caught.value.rcvd.code if caught.value.rcvd else None
