@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 
@@ -23,8 +23,8 @@ from sightline.server.options import Options
 from sightline.server.plan import Plan
 from sightline.server.scheduler import Scheduler
 from sightline.server.served import ModelStore
+from tests.server.conftest import Start
 
-Start = Callable[..., AbstractContextManager[httpx.Client]]
 BATCH = 4
 DEADLINE_S = 60.0
 OPTIONS = Options(threshold=0.3)
