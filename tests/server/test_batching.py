@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from tests.server.conftest import Start
 
 from sightline.data.images import decode_image
 from sightline.errors import ImageUnreadable
@@ -23,7 +24,6 @@ from sightline.server.options import Options
 from sightline.server.plan import Plan
 from sightline.server.scheduler import Scheduler
 from sightline.server.served import ModelStore
-from tests.server.conftest import Start
 
 BATCH = 4
 DEADLINE_S = 60.0
