@@ -9,7 +9,8 @@ import * as tf from '@tensorflow/tfjs-core';
 // What the package @tensorflow/tfjs adds: operations as methods of a tensor.
 import '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops';
 
-const MODEL_URL = 'model/model.json';
+// Another server's, where the address of the page names one.
+const MODEL_URL = new URLSearchParams(location.search).get('model') ?? 'model/model.json';
 const BOXES = 0;
 const SCORES = 1;
 const CLASSES = 2;

@@ -184,9 +184,13 @@ def insecure_url(built_page: None, coco_bundle: Path, shared: Path) -> Iterator[
 
 @pytest.fixture
 def serve(built_page: None, shared: Path) -> Iterator[Callable[..., str]]:
-    """Serve other bundles: their server's address; it is ended after the test."""
+    """Serve other bundles, with further options: the address; it is ended after the test."""
+
+    def start(*bundles: Path, options: tuple[str, ...] = ()) -> str:
+        return stack.enter_context(serving(bundles, shared, *options))
+
     with ExitStack() as stack:
-        yield lambda *bundles: stack.enter_context(serving(bundles, shared))
+        yield start
 
 
 @pytest.fixture

@@ -5,16 +5,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Playwright
 
 from sightline.labels import COCO_LABELS
+from sightline.manifest import file_entry, read_manifest, write_manifest
 from sightline.runtime.detector import Detector
 
 if TYPE_CHECKING:
@@ -38,16 +42,21 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("site")
+
+
+@pytest.fixture(scope="module")
 def site(
     built_page: None,
     coco_network: Callable[[str], DeimV2],
     shared: Path,
+    folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """The address of a folder with the page, a photo and the model."""
     from sightline.export.tensorflow.tfjs import write_tfjs
 
-    folder = tmp_path_factory.mktemp("site")
     bundle_page(tmp_path_factory.mktemp("source"), folder / "page.js")
     shutil.copy(HERE / "article_page.html", folder)
     shutil.copy(shared / "data/coco_val100/images" / PHOTO, folder)
@@ -63,6 +72,15 @@ def site(
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def artefact(site: str, folder: Path, atto_bundle: Path) -> Path:
+    """The site's model as an export: with a manifest."""
+    model = folder / "model"
+    files = {each.name: file_entry(each) for each in sorted(model.iterdir())}
+    write_manifest(model, replace(read_manifest(atto_bundle), target="tfjs", files=files))
+    return model
 
 
 def bundle_page(source: Path, to: Path) -> None:
@@ -122,3 +140,35 @@ def test_the_article_s_page_shows_what_onnx_runtime_finds(
         ]
         assert same, f"{seen} is not among {found}"
         found.remove(same[0])
+
+
+def test_the_article_s_model_server(
+    site: str,
+    artefact: Path,
+    webgl_browser: Browser,
+    atto_bundle: Path,
+    serve: Callable[..., str],
+) -> None:
+    """The page on one server, the model on ours: by the address of any version, and of this one."""
+    origin = site.rstrip("/")
+    classes = {number: {"name": name} for number, name in enumerate(COCO_LABELS, 1)}
+    server = serve(artefact, atto_bundle, options=("--cors-origin", origin))
+    models = httpx.get(f"{server}v1/models", trust_env=False).json()["models"]
+    (offered,) = [model for model in models if model["target"] == "tfjs"]
+    found = []
+    for address in ("/models/deimv2-atto/model.json", offered["files"]["model.json"]):
+        context = webgl_browser.new_context()
+        page = context.new_page()
+        requested: list[str] = []
+        page.on("request", lambda request, to=requested: to.append(request.url))
+        model = server.rstrip("/") + address
+        page.goto(f"{site}article_page.html?model={quote(model, safe='')}")
+        arguments = ["wasm", PHOTO, classes, 1]
+        said = page.evaluate("([...given]) => detectPhoto(...given)", arguments)
+        context.close()
+        shards = [url for url in requested if "group1-shard" in url]
+        assert len(shards) > 1
+        assert all(url.startswith(model.rpartition("/")[0]) for url in shards)
+        found.append(said["found"][0])
+    assert len(found[0]) >= 3
+    assert found[0] == found[1]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import io
 import json
 import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +28,14 @@ from sightline.server.served import ModelStore
 class Client2017:
     """What the 2017 page did: upload a blob, pick objects by class_name, edges to extents."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, origin: str | None = None) -> None:
         self.client = client
+        self.headers = {} if origin is None else {"Origin": origin}
 
     def detect(self, jpeg: bytes, threshold: float | None = None) -> list[Any]:
         files = {"image": ("blob", jpeg, "image/jpeg")}
         data = {} if threshold is None else {"threshold": str(threshold)}
-        response = self.client.post("/image", files=files, data=data)
+        response = self.client.post("/image", files=files, data=data, headers=self.headers)
         assert response.status_code == 200, response.text
         assert response.headers["content-type"] == "application/json"
         objects = json.loads(response.text)
@@ -239,3 +244,109 @@ def test_largest_photo_that_is_taken(client: httpx.Client) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (5000, 5000), "gray").save(picture, "JPEG")  # 25 megapixels
     assert client.post("/image", files={"image": picture.getvalue()}).status_code == 200
+
+
+def test_from_the_same_origin(client: httpx.Client, shared: Path, check_problem: Any) -> None:
+    own = f"http://{client.base_url.netloc.decode()}"
+    assert len(Client2017(client, own).detect(photo(shared))) > 1
+    files = {"image": ("blob", photo(shared), "image/jpeg")}
+    other = {"Origin": "https://pages.example"}
+    check_problem(client.post("/image", files=files, headers=other), "origin-refused")
+    assert "access-control-allow-origin" not in client.get("/test", headers=other).headers
+
+
+def test_from_anywhere_as_in_2017(start: Any, shared: Path) -> None:
+    """`--open --cors-origin '*'`: what flask-cors answered, and never with credentials."""
+    page = "https://pages.example"
+    with start(open=True, cors_origin="*") as client:
+        assert len(Client2017(client, page).detect(photo(shared), 0.3)) > 1
+        files = {"image": ("blob", photo(shared), "image/jpeg")}
+        answers = [
+            client.post("/image", files=files, headers={"Origin": page}),
+            client.post("/image", headers={"Origin": page}),  # the page must see what is wrong
+            client.get("/test", headers={"Origin": page}),
+            client.get("/nothing", headers={"Origin": page}),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 422, 200, 404]
+        asked = client.options(
+            "/image",
+            headers={
+                "Origin": page,
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "content-type",
+            },
+        )
+        assert asked.status_code == 200
+        assert "POST" in asked.headers["access-control-allow-methods"]
+        assert "content-type" in asked.headers["access-control-allow-headers"].lower()
+        for answer in (*answers, asked):
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert "access-control-allow-credentials" not in answer.headers
+            # Beside CORS, this would keep an isolated page from reading the answer.
+            assert answer.headers.get("cross-origin-resource-policy", "cross-origin") == (
+                "cross-origin"
+            )
+
+
+# What the page of 2017 ran for each frame, in its words: a blob in a form, by XMLHttpRequest.
+OLD_PAGE = """async ([address, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
+  const form = new FormData();
+  form.append("image", new Blob([bytes], { type: "image/jpeg" }));
+  form.append("threshold", 0.3);
+  return await new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address, true);
+    request.onload = () => resolve([request.status, JSON.parse(request.response)]);
+    request.onerror = () => reject(new Error("the browser refused"));
+    request.send(form);
+  });
+}"""
+
+
+@pytest.fixture
+def foreign_page() -> Iterator[str]:
+    """The address of a page of another origin, as a site's own server sends it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_in_a_browser_from_another_origin(start: Any, shared: Path, foreign_page: str) -> None:
+    from playwright.sync_api import Error, sync_playwright
+
+    jpeg = base64.b64encode(photo(shared)).decode()
+    with (
+        start(open=True, cors_origin="*") as open_to_all,
+        start() as closed,
+        sync_playwright() as playwright,
+        playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            args=["--no-sandbox", "--disable-gpu"],
+        ) as browser,
+    ):
+        page = browser.new_page()
+        page.goto(foreign_page)
+        status, objects = page.evaluate(OLD_PAGE, [f"{open_to_all.base_url}/image", jpeg])
+        assert status == 200
+        assert objects == Client2017(open_to_all).detect(photo(shared), 0.3)
+        with pytest.raises(Error, match="the browser refused"):
+            page.evaluate(OLD_PAGE, [f"{closed.base_url}/image", jpeg])
+        page.goto(f"{closed.base_url}/healthz")
+        status, again = page.evaluate(OLD_PAGE, [f"{closed.base_url}/image", jpeg])
+        assert (status, again) == (200, objects)
