@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { defaultClientConditions, defineConfig } from "vite";
 
 export default defineConfig({
@@ -14,5 +15,17 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1000,
+    rolldownOptions: {
+      input: {
+        index: resolve(import.meta.dirname, "index.html"),
+        sightline: resolve(import.meta.dirname, "src/library.ts"),
+      },
+      preserveEntrySignatures: "exports-only",
+      output: {
+        // The runtime's name is one that other pages import: no hash.
+        entryFileNames: ({ name }) =>
+          name === "sightline" ? "sightline.js" : "assets/[name]-[hash].js",
+      },
+    },
   },
 });

@@ -47,6 +47,12 @@ export class LiveLoop {
   constructor(video: HTMLVideoElement, listener: LiveListener) {
     this.#video = video;
     this.#listener = listener;
+    // A stream without frames would only be ended by the server: the paused frame is a picture.
+    for (const kind of ["play", "pause"]) {
+      video.addEventListener(kind, () => {
+        if (this.#engine?.takesFrames === false) this.#reconnect();
+      });
+    }
   }
 
   setEngine(engine: Engine | null): void {
@@ -88,6 +94,11 @@ export class LiveLoop {
     };
   }
 
+  #reconnect(): void {
+    this.#disconnect();
+    this.#connect();
+  }
+
   #disconnect(): void {
     this.#stopWatching?.();
     this.#stopWatching = null;
@@ -99,7 +110,10 @@ export class LiveLoop {
     const [source, engine] = [this.#source, this.#engine];
     if (source === null || engine === null) return;
     try {
-      if (source.openStream !== null) this.#stopWatching = this.#watch(source.openStream, engine);
+      const isStream = !engine.takesFrames;
+      if (source.openStream !== null && !(isStream && this.#video.paused)) {
+        this.#stopWatching = this.#watch(source.openStream, engine);
+      }
     } catch (error) {
       this.#listener.onError(error);
       return;

@@ -36,8 +36,8 @@ function wordsFor(place: Place, host: string): Words {
   return {
     hint:
       place === "websocket"
-        ? `Pictures go to ${host} one by one.`
-        : `The video goes to ${host} as a live stream.`,
+        ? "Sent to the server picture by picture."
+        : "Sent to the server as live video.",
     promise: `Pictures go to this server, ${host}.`,
     detail: "It looks at them and keeps none. Nobody else gets them.",
     where: `on the server, ${host}`,

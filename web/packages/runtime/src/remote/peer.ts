@@ -72,7 +72,7 @@ class PeerSession {
     const ended = this.#watchForEnd(ready, signal);
     ended.catch(() => undefined); // it may reject while the offer is still being made
     const open = async (): Promise<never> => {
-      await this.#tapFrames(this.#addTrack());
+      this.#addTrack(await this.#openTap());
       const offer = await gatherOffer(this.#peer, signal);
       const session = await postOffer(offer, this.#options, signal);
       const { url } = session;
@@ -89,7 +89,7 @@ class PeerSession {
     this.#peer.close();
   }
 
-  #addTrack(): RTCRtpSender {
+  #addTrack(tap: Worker | null): void {
     const { width = 0 } = this.#track.getSettings();
     const scaleResolutionDownBy = Math.max(1, width / this.#options.maxWidth);
     const transceiver = this.#peer.addTransceiver(this.#track, {
@@ -98,28 +98,27 @@ class PeerSession {
     });
     const codecs = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
     transceiver.setCodecPreferences(preferredCodecs(codecs));
-    return transceiver.sender;
+    // At once: Chromium takes a sender that has no transform by then for one without.
+    if (tap !== null) transceiver.sender.transform = new RTCRtpScriptTransform(tap);
   }
 
-  /** Have the frames' RTP timestamps told as they leave, where the browser can. */
-  async #tapFrames(sender: RTCRtpSender): Promise<void> {
-    if (typeof RTCRtpScriptTransform === "undefined") return;
+  /** A worker that tells the frames' RTP timestamps as they leave; null where it cannot be. */
+  async #openTap(): Promise<Worker | null> {
+    if (typeof RTCRtpScriptTransform === "undefined") return null;
     const worker = new Worker(new URL("./frametap.ts", import.meta.url), { type: "module" });
     this.#closers.push(() => worker.terminate());
-    // Frames that leave before the worker is there would be lost, the key frame first of all.
-    const isThere = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(resolve, TAP_START_MS, false);
-      worker.onerror = () => resolve(false);
+    return await new Promise<Worker | null>((resolve) => {
+      const timer = setTimeout(resolve, TAP_START_MS, null);
+      worker.onerror = () => resolve(null);
       worker.onmessage = (event: MessageEvent<TapMessage>) => {
         if ("isReady" in event.data) {
           clearTimeout(timer);
-          resolve(true);
+          resolve(worker);
         } else {
           this.#clock.noteSent(event.data.rtpTimestamp, performance.now());
         }
       };
     });
-    if (isThere) sender.transform = new RTCRtpScriptTransform(worker);
   }
 
   /** Rejects with what ends the session. */

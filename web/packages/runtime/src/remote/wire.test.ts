@@ -77,6 +77,7 @@ it.each([
   ["not-found", errors.RemoteRefused, false],
   ["request-timeout", errors.RemoteUnreachable, true],
   ["image-unreadable", errors.RemoteError, false],
+  ["not-available", errors.MediaBlocked, false],
 ])("reads the server's %s", (code, Cause, passes) => {
   const error = errorOf({ code, detail: "why" });
   expect(error).toBeInstanceOf(Cause);

@@ -3,7 +3,14 @@
  * contracts/wire.schema.json. Knows no connection.
  */
 import type { Detection, DetectionResult } from "../detector";
-import { RemoteBusy, RemoteError, RemoteRefused, RemoteUnreachable, TokenRefused } from "../errors";
+import {
+  MediaBlocked,
+  RemoteBusy,
+  RemoteError,
+  RemoteRefused,
+  RemoteUnreachable,
+  TokenRefused,
+} from "../errors";
 
 /** What a server is asked to do; what is left out is the server's choice. */
 export interface RemoteOptions {
@@ -168,6 +175,8 @@ export function errorOf(problem: unknown): RemoteError {
       return new RemoteError(text);
     case "request-timeout":
       return new RemoteUnreachable(text);
+    case "not-available":
+      return new MediaBlocked(text); // WebRTC is not installed there, or has no address
     default:
       return new RemoteRefused(text);
   }
