@@ -23,7 +23,8 @@ GRID = 64
 # How slowly the present follows: it comes 63 % nearer in so many seconds, which leaves a fifth of
 # a flicker at 3 Hz, a 16th at 10 Hz (a low-pass filter of first order).
 FOLLOW_S = 0.25
-# Of 255, how much a cell may differ; noise and compression of a still scene make under 2.
+# Of 255, how much a cell may differ. Video compression of a still scene makes under 2, noise of 12
+# in every pixel under 6 in the worst cell.
 LEAST_STEP = 6.0
 # Share of all cells that must differ by more: 9 of 64 x 48.
 LEAST_SHARE = 0.003
