@@ -74,6 +74,11 @@ def address() -> str:
         return str(probe.getsockname()[0])
 
 
+@pytest.fixture
+def no_aiortc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiortc", None)  # what find_spec takes for not installed
+
+
 def examine(url: str, **given: str | None) -> dict[str, Leg]:
     legs: list[Leg] = []
     examine_server(url, legs.append, **given)
@@ -104,18 +109,17 @@ def test_every_leg_of_a_server_that_works(server: str, address: str) -> None:
     for name in ("detection", "WebSocket", "media"):
         assert "stop sign" in legs[name].seen  # it looked at the picture
         assert re.search(r"\d ms", legs[name].seen)
-    assert re.search(r"[\d.]+:\d+ to [\d.]+:\d+ over UDP", legs["ICE"].seen)
+    assert re.search(r"\S+:\d+ to \S+:\d+ over UDP", legs["ICE"].seen)
 
 
-def test_without_aiortc_webrtc_is_skipped(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "aiortc", None)  # what find_spec takes for not installed
+def test_without_aiortc_webrtc_is_skipped(server: str, no_aiortc: None) -> None:
     legs = examine(server)
     assert legs["WebSocket"].state == "ok"
     assert [legs[name].state for name in WEBRTC] == ["skipped"] * 4
     assert "pip install 'sightline[webrtc]'" in legs["offer"].todo
 
 
-def test_token_wrong_or_none(guarded: str) -> None:
+def test_token_wrong_or_none(guarded: str, no_aiortc: None) -> None:
     bare = guarded.partition("?")[0]
     for given, said in (("not-the-token", "wrong"), (None, "asked for")):
         failed = assert_ends_at(examine(bare, token=given), "access")
@@ -126,7 +130,9 @@ def test_token_wrong_or_none(guarded: str) -> None:
         assert TOKEN not in str(legs)
 
 
-def test_own_certificate_is_taken_on_loopback_alone(guarded: str, address: str) -> None:
+def test_own_certificate_is_taken_on_loopback_alone(
+    guarded: str, address: str, no_aiortc: None
+) -> None:
     legs = examine(guarded)
     assert "failed" not in states(legs).values()
     assert "a browser will warn" in legs["certificate"].seen
@@ -317,11 +323,15 @@ def test_a_server_that_offers_other_addresses_names_the_container(
     assert failed.state == "failed" and "--network host" in failed.todo
 
 
-class StunOnly(threading.Thread):
-    """A UDP relay between two sides that lets ICE's packets pass, and nothing else."""
+class Relay(threading.Thread):
+    """A UDP relay between doctor and server; packets of these first bytes do not pass.
 
-    def __init__(self, address: str) -> None:
+    RFC 7983: STUN has 0 to 3, DTLS 20 to 63, RTP and RTCP 128 to 191.
+    """
+
+    def __init__(self, address: str, barred: range) -> None:
         super().__init__()
+        self.barred = barred
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, 0))
         self.server: tuple[str, int] | None = None
@@ -342,7 +352,7 @@ class StunOnly(threading.Thread):
                 return
             if sender != self.server:
                 doctor = sender
-            if packet[0] > 3:  # RFC 7983: STUN has 0 to 3, DTLS 20 to 63
+            if packet[0] in self.barred:
                 self.dropped += 1
             elif (receiver := doctor if sender == self.server else self.server) is not None:
                 self.socket.sendto(packet, receiver)
@@ -354,19 +364,37 @@ class StunOnly(threading.Thread):
         self.socket.close()
 
 
-def test_dropped_handshakes_name_dtls(
-    server: str, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(webrtc_legs, "DTLS_S", 1.5)
-    relay = StunOnly(address)
+@contextmanager
+def relaying(server: str, address: str, barred: range) -> Iterator[tuple[str, Relay]]:
+    """A proxy to the server after which UDP has no way but the relay."""
+    relay = Relay(address, barred)
     relay.start()
     try:
         with proxying(
             server, lambda sdp: with_candidate(sdp, "198.51.100.7", 9), relay.take
         ) as url:
-            legs = examine(url)
+            yield url, relay
     finally:
         relay.stop()
+
+
+def test_dropped_handshakes_name_dtls(
+    server: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webrtc_legs, "DTLS_S", 1.5)
+    with relaying(server, address, range(20, 64)) as (url, relay):
+        legs = examine(url)
     assert legs["ICE"].state == "ok", legs
     assert legs["DTLS"].state == "failed" and legs["media"].state == "skipped"
     assert relay.dropped and "MTU" in legs["DTLS"].todo
+
+
+def test_dropped_video_names_media(
+    server: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webrtc_legs, "MEDIA_S", 1.5)
+    with relaying(server, address, range(128, 192)) as (url, relay):
+        legs = examine(url)
+    assert legs["DTLS"].state == "ok", legs
+    assert legs["media"].state == "failed" and relay.dropped
+    assert "no result" in legs["media"].seen

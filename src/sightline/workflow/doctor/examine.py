@@ -17,8 +17,8 @@ def examine_server(
     Takes seconds, at most half a minute. Raises UsageError for what is no such address.
     """
     target = Target(url, token)
-    if not examine_http(target, fingerprint, report):
-        skip(report, ("WebSocket", *WEBRTC_LEGS), "needs HTTP")
+    if failed := examine_http(target, fingerprint, report):
+        skip(report, ("WebSocket", *WEBRTC_LEGS), f"needs {failed}")
         return
     examine_websocket(target, report)
     examine_webrtc(target, report)

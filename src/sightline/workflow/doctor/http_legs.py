@@ -13,8 +13,8 @@ from sightline.workflow.doctor.leg import FAILED, OK, Leg, LegFailed, Report
 from sightline.workflow.doctor.target import TIMEOUT_S, Reply, Target, examine_certificate
 
 
-def examine_http(target: Target, fingerprint: str | None, report: Report) -> bool:
-    """Report the legs up to the first that fails; whether the server takes requests of ours."""
+def examine_http(target: Target, fingerprint: str | None, report: Report) -> str | None:
+    """Report the legs up to the first that fails, whose name this gives; None: others may go on."""
     steps: dict[str, Callable[[Target], str]] = {"address": _address}
     if target.is_encrypted:
         steps["certificate"] = partial(examine_certificate, fingerprint=fingerprint)
@@ -26,8 +26,8 @@ def examine_http(target: Target, fingerprint: str | None, report: Report) -> boo
             report(Leg(name, FAILED, error.seen, error.todo))
             # A server that is not ready, or fails at one picture, may still be reached live.
             if name not in ("ready", "detection"):
-                return False
-    return True
+                return name
+    return None
 
 
 def sample_jpeg() -> bytes:

@@ -77,8 +77,10 @@ class _Attempt:
         self._local: list[Candidate] = []
         self._remote: list[Candidate] = []
         self._sent = SentPictures()
-        self._messages: list[dict[str, Any]] = []
+        self._is_ready = False  # the data channel told of the stream
+        self._results: list[dict[str, Any]] = []
         self._latencies_ms: list[float] = []
+        self._error: str | None = None
 
     async def offer(self) -> str:
         """The offer sent, the answer taken."""
@@ -156,27 +158,21 @@ class _Attempt:
 
     async def media(self) -> str:
         """Pictures sent, results come back."""
-        await _until(lambda: len(self._latencies_ms) >= ENOUGH_RESULTS, MEDIA_S)
-        errors = [each for each in self._messages if each.get("type") == "error"]
-        results = len(self._latencies_ms)
-        if results:
-            last = self._messages[-1]
+        await _until(lambda: len(self._results) >= ENOUGH_RESULTS, MEDIA_S)
+        sent = f"{self._sent.count} pictures sent"
+        if self._results:
+            last = describe_answer(self._results[-1])
+            took_ms = median(self._latencies_ms or [0.0])
             return (
-                f"{self._sent.count} pictures sent, {results} results, median "
-                f"{median(self._latencies_ms):.0f} ms from sending to result; last: "
-                f"{describe_answer(last)}"
+                f"{sent}, {len(self._results)} results, median {took_ms:.0f} ms from sending to "
+                f"result; last: {last}"
             )
-        if errors:
-            raise LegFailed(
-                str((errors[0].get("error") or {}).get("detail")), "see docs/serving.md"
-            )
-        if not self._messages:
-            raise LegFailed(
-                f"the data channel stayed silent, {self._sent.count} pictures sent",
-                "see the server's log",
-            )
+        if self._error is not None:
+            raise LegFailed(self._error, "see docs/serving.md for what is taken")
+        if not self._is_ready:
+            raise LegFailed(f"the data channel stayed silent; {sent}", "see the server's log")
         raise LegFailed(
-            f"{self._sent.count} pictures sent, and no result of one",
+            f"{sent}, and no result of one",
             "the server does not get the video whole: packets over the path's MTU are lost, or the "
             "server is too busy",
         )
@@ -188,12 +184,16 @@ class _Attempt:
             message = None
         if not isinstance(message, dict):
             return
-        if message.get("type") in ("detections", "still"):
+        kind = message.get("type")
+        if kind == "ready":
+            self._is_ready = True
+        elif kind == "error":
+            self._error = str((message.get("error") or {}).get("detail"))
+        elif kind == "detections" and len(self._results) < 10 * ENOUGH_RESULTS:
+            self._results.append(message)
             age_ms = self._sent.age_ms(message.get("pts"))
             if age_ms is not None:
                 self._latencies_ms.append(age_ms)
-        if len(self._messages) < 10 * ENOUGH_RESULTS:
-            self._messages.append(message)
 
     async def end(self) -> None:
         """Close the connection, and have the server forget it."""
@@ -201,7 +201,8 @@ class _Attempt:
             path = f"/v1/webrtc/{self._session}"
             with contextlib.suppress(LegFailed):  # it ends by itself when no packet comes any more
                 await asyncio.to_thread(self._target.request, "DELETE", path)
-        await asyncio.wait_for(self._connection.close(), _CLOSE_S)
+        with contextlib.suppress(TimeoutError):  # the process ends soon
+            await asyncio.wait_for(self._connection.close(), _CLOSE_S)
 
 
 async def _until(condition: Callable[[], bool], timeout_s: float) -> None:
