@@ -17,8 +17,8 @@ from typing import Any, cast
 
 import httptools
 import uvicorn
-from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
@@ -116,6 +116,7 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._watch: Watch | None = None
         self._header_timeout = config.serve.header_timeout
+        self._running: RequestResponseCycle | None = None
         self._is_in_head = False
         self._is_draining = False
         self._unused_bytes = 0  # since the last that were a whole head or a part of a body
@@ -135,6 +136,9 @@ class HttpConnection(HttpToolsProtocol):
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)
+        if self._running is not None:  # uvicorn tells the newest of several requests only
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -182,6 +186,10 @@ class HttpConnection(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_draining and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         self._unused_bytes = 0
