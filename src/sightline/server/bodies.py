@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import msgspec
 from fastapi.responses import Response
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from sightline.server.errors import RequestRefused
 
@@ -35,7 +35,7 @@ class Body:
 async def received(request: Request) -> AsyncIterator[Body]:
     """The whole body, as long as the block runs.
 
-    Raises RequestRefused: unsupported-media for a compressed body, malformed-request for one that
+    Raises RequestRefused (unsupported-media) for a compressed one, ClientDisconnect for one that
     ends early.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -54,8 +54,6 @@ async def received(request: Request) -> AsyncIterator[Body]:
                 file.writelines(parts)
                 parts.clear()
         yield Body(b"".join(parts), file)
-    except ClientDisconnect as error:
-        raise RequestRefused("malformed-request", "The body ended early.") from error
     finally:
         if file is not None:
             file.close()

@@ -33,6 +33,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as RoutingError
+from starlette.requests import ClientDisconnect
 
 from sightline.errors import ImageError, ImageTooLarge, SightlineError
 
@@ -117,6 +118,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RoutingError, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
     app.add_exception_handler(SightlineError, _answer_sightline_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -144,6 +146,11 @@ def _say_what_is_wrong(part: Mapping[str, Any]) -> str:
     if kind == "value_error":  # of the fields here only files raise it, in terms of Python types
         return "a file is expected (multipart/form-data, with a file name)"
     return "this field is missing" if kind == "missing" else str(part["msg"])
+
+
+async def _answer_nobody(request: Request, error: Exception) -> JSONResponse:
+    """For a caller who has gone; what counts requests sees it all the same."""
+    return problem_response("malformed-request", "The body ended early.", path=request.url.path)
 
 
 async def _answer_sightline_error(request: Request, error: Exception) -> JSONResponse:
