@@ -240,6 +240,20 @@ def test_what_is_not_our_server(
     assert seen in failed.seen and todo in failed.todo
 
 
+def test_a_server_without_webrtc_is_no_fault() -> None:
+    class Plain(Handler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.answer(501 if "webrtc" in self.path else 200, {}, b'{"status": "ok"}')
+
+        do_POST = do_GET
+
+    with handling(Plain) as url:
+        legs = examine(url)
+    assert [legs[name].state for name in WEBRTC] == ["missing"] + ["skipped"] * 3, legs
+    assert "pip install 'sightline[webrtc]'" in legs["offer"].todo
+
+
 @contextmanager
 def proxying(server: str, offer: Rewrite, answer: Rewrite) -> Iterator[str]:
     """A proxy that passes on no WebSocket and changes the SDP of offers and answers."""

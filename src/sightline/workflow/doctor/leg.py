@@ -36,6 +36,6 @@ class LegFailed(Exception):
 
 
 def skip(report: Report, names: tuple[str, ...], why: str, todo: str = "") -> None:
-    """Report these legs as not looked at."""
-    for name in names:
-        report(Leg(name, SKIPPED, why, todo))
+    """Report these legs as not looked at, the first with what to do about it."""
+    for number, name in enumerate(names):
+        report(Leg(name, SKIPPED, why, "" if number else todo))

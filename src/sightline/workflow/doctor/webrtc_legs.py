@@ -101,8 +101,8 @@ class _Attempt:
         if reply.status in (404, 405, 501):
             self.is_missing = True
             raise LegFailed(
-                f"the server has no WebRTC: {reply.told()}",
-                "pip install 'sightline[webrtc]' where the server runs, and start it again",
+                f"the server has no WebRTC ({reply.status})",
+                "where it runs, pip install 'sightline[webrtc]' and start it again",
             )
         answer = reply.json()
         if reply.status != 200 or not isinstance(answer.get("sdp"), str):
