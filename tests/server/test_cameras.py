@@ -220,15 +220,15 @@ def test_a_password_is_given_to_the_camera_and_to_nobody_else(
     assert "source not: " in caplog.text
 
 
-@pytest.mark.parametrize("answers_first", [False, True])
+@pytest.mark.parametrize(("scheme", "answers"), [("http", 0), ("http", 100), ("rtsp", 0)])
 def test_a_camera_that_hangs_is_left_and_tried_again(
-    start: Start, photo: bytes, monkeypatch: pytest.MonkeyPatch, answers_first: bool
+    start: Start, photo: bytes, monkeypatch: pytest.MonkeyPatch, scheme: str, answers: int
 ) -> None:
     monkeypatch.setattr(capture, "SILENCE_S", 0.5)
-    talk = mjpeg([photo], rate=100, until=100) if answers_first else silence
+    talk = mjpeg([photo], rate=100, until=answers) if answers else silence
     with (
         camera(talk) as server,
-        start(source=(f"cam=http://127.0.0.1:{server.port}/",)) as client,
+        start(source=(f"cam={scheme}://127.0.0.1:{server.port}/",)) as client,
     ):
         assert wait_for(client, "waiting")["error"] == "nothing came for 0.5 s"
         connections = server.connections

@@ -33,6 +33,7 @@ SILENCE_S = 10.0  # without an answer or a frame: the other end has gone
 _KEY_FRAME_S = 10.0  # some cameras refresh bit by bit and never send a whole frame
 _NO_PICTURE_S = 30.0  # data comes, and nothing of it can be decoded
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 30.0
+_MAX_KEPT, _MAX_KEPT_BYTES = 300, 16 * 2**20  # packets of a camera that nobody looks at
 _TELL_AGAIN_S = 60.0  # that a source fails, for the same reason
 _RTP_TICKS = 90_000
 _QUARTER_TURNS = {  # counter-clockwise, as Pillow turns
@@ -88,7 +89,7 @@ class LiveCapture:
         self._on_picture = on_picture
         self._is_stopped = threading.Event()
         self._count = 0
-        self._start_s = 0.0
+        self._start_s = self._heard_s = 0.0
         self._thread = threading.Thread(
             target=self._run, name=f"sightline-source-{spec.name}", daemon=True
         )
@@ -139,9 +140,10 @@ class LiveCapture:
 
         try:
             self._play()
-        except av.error.ExitError:
-            return f"nothing came for {SILENCE_S:g} s"
         except av.error.FFmpegError as error:
+            is_silent = time.monotonic() >= self._heard_s + SILENCE_S
+            if is_silent and not self._spec.is_file:  # each protocol has an error of its own
+                return f"nothing came for {SILENCE_S:g} s"
             return error.strerror or type(error).__name__  # str() would show the address
         except SourceError as error:
             return str(error)
@@ -175,6 +177,7 @@ class LiveCapture:
             raise SourceError("there is no such file")
         if spec.format and spec.format not in _available_formats():
             raise SourceError(f"this installation of PyAV has no {spec.format}")
+        self._heard_s = time.monotonic()
         return av.open(
             spec.address, format=spec.format, options=dict(spec.options), timeout=SILENCE_S
         )
@@ -184,6 +187,7 @@ class LiveCapture:
         decoder = _Decoder(video)
         since_s = time.monotonic()  # when the last picture came, or was not wanted
         for packet in container.demux(video):
+            self._heard_s = time.monotonic()
             is_idle = not self._is_wanted.is_set()
             if is_idle and self._spec.is_file:
                 self._is_wanted.wait()
@@ -193,7 +197,7 @@ class LiveCapture:
                 since_s = time.monotonic()
             if is_idle and not self._spec.is_file:
                 self._count += bool(packet.size)
-                decoder.rest()
+                decoder.skip(packet)
                 continue
             for decoded in decoder.decode(packet):
                 yield decoded
@@ -203,7 +207,7 @@ class LiveCapture:
 
 
 class _Decoder:
-    """Packets to pictures. After damage, or a rest, it waits for a whole frame."""
+    """Packets to pictures. After damage it waits for a whole frame."""
 
     def __init__(self, video: VideoStream) -> None:
         self._codec: VideoCodecContext = video.codec_context
@@ -213,16 +217,24 @@ class _Decoder:
         self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self._is_jpeg = self._codec.name == "mjpeg"
         self._waits_since_s: float | None = time.monotonic()
+        self._kept: list[Packet[VideoStream]] = []
+        self._kept_bytes = 0
 
-    def rest(self) -> None:
-        """What comes next does not follow on what was decoded last."""
-        if self._waits_since_s is None and self._codec.is_open:
-            self._codec.flush_buffers()
-        self._waits_since_s = time.monotonic()
+    def skip(self, packet: Packet[VideoStream]) -> None:
+        """Leave a packet undecoded. From a whole frame on they are kept, for a while: who wants
+        pictures before the next whole frame need not wait for it."""
+        self._start_anew()
+        if packet.is_keyframe:
+            self._kept.clear()
+            self._kept_bytes = 0
+        elif not self._kept:
+            return
+        self._kept.append(packet)
+        self._kept_bytes += packet.size
+        if len(self._kept) > _MAX_KEPT or self._kept_bytes > _MAX_KEPT_BYTES:
+            self._kept.clear()
 
-    def decode(
-        self, packet: Packet[VideoStream]
-    ) -> Iterator[tuple[int | None, Callable[[], Image.Image]]]:
+    def decode(self, packet: Packet[VideoStream]) -> Iterator[Decoded]:
         """The pictures that the packet completes, each with its time and as a function."""
         import av
 
@@ -230,21 +242,29 @@ class _Decoder:
             if packet.size:
                 yield self._ticks(packet.pts), partial(decode_image, bytes(packet), name="a frame")
             return
+        kept, self._kept = self._kept, []
         if self._waits_since_s is not None:
             is_late = time.monotonic() > self._waits_since_s + _KEY_FRAME_S
-            if not (packet.is_keyframe or is_late):
+            if not (kept or packet.is_keyframe or is_late):
                 return
             self._waits_since_s = None
         try:
+            for each in kept:
+                self._codec.decode(each)
             frames: list[VideoFrame] = self._codec.decode(packet)
         except av.error.InvalidDataError:
-            self.rest()
+            self._start_anew()
             return
         for frame in frames:
             if frame.is_corrupt:
-                self.rest()
+                self._start_anew()
                 return
             yield self._ticks(frame.pts), partial(_to_picture, frame)
+
+    def _start_anew(self) -> None:
+        if self._waits_since_s is None and self._codec.is_open:
+            self._codec.flush_buffers()
+        self._waits_since_s = time.monotonic()
 
     def _ticks(self, pts: int | None) -> int | None:
         if pts is None or self._time_base is None:
