@@ -19,6 +19,8 @@ from sightline.server.options import MAX_COUNT, Options, read_options
 from sightline.server.service import Service, caller
 
 _NAME = "the image"  # in messages; a raw body has no other
+# The third is what `curl --data-binary @photo.jpg` says of any file.
+_RAW_KINDS = frozenset(("", "application/octet-stream", "application/x-www-form-urlencoded"))
 _OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"type": "string", "description": "a name of /v1/models; by default the first"},
     "threshold": {
@@ -85,7 +87,7 @@ def detect_router(service: Service) -> APIRouter:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
             return await _detect_in_form(service, request)
-        if kind not in ("", "application/octet-stream") and not kind.startswith("image/"):
+        if kind not in _RAW_KINDS and not kind.startswith("image/"):
             raise RequestRefused(
                 "unsupported-media",
                 "Send the image file as the body with Content-Type: image/jpeg, another image "
