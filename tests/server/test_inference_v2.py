@@ -270,6 +270,9 @@ def test_pixels_as_json(client: httpx.Client, data: Any) -> None:
         b'{"binary_data_size": 3}}]}',
         b'{"parameters": ' + b'{"a":' * 100_000,
         b'{"id": 5, "inputs": []}',
+        b'{"inputs": [{"name": "image"}, {"name": "image"}]}',
+        b'{"parameters": {"a": "' + b"a" * 70_000 + b'"}, ' + infer([0] * 6)[1:],
+        b'{"parameters": {"a": [1]}, ' + infer([0] * 6)[1:],
         b'{"id": "\\ud800", "inputs": [{"name": "image"}]}',
     ],
 )
@@ -278,6 +281,15 @@ def test_malformed_requests(client: httpx.Client, check_problem: Any, body: byte
     assert 400 <= response.status_code < 500, response.text
     check_problem(response, response.json()["code"])
     assert len(response.json()["detail"]) < 300
+
+
+def test_large_json_is_for_binary_tensors(
+    client: httpx.Client, client2: Any, check_problem: Any
+) -> None:
+    picture = np.full((1, 1100, 1000, 3), 200, np.uint8)
+    response = client.post(INFER, content=infer(picture.ravel().tolist(), picture.shape))
+    assert "binary" in check_problem(response, "body-too-large")["detail"]
+    assert client2.infer(NAME, [tensor(picture, "UINT8")]).as_numpy("boxes").shape[2] == 4
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ _IN_MEMORY = 2**20  # a frame of a camera fits; of photos only those worked on a
 
 
 class Body:
-    """Bytes in memory, or in a file if there are many."""
+    """`size` bytes in memory, or in a file if there are many."""
 
-    def __init__(self, content: bytes, file: IO[bytes] | None) -> None:
+    def __init__(self, size: int, content: bytes, file: IO[bytes] | None) -> None:
+        self.size = size
         self._content = content
         self._file = file
 
@@ -53,7 +54,7 @@ async def received(request: Request) -> AsyncIterator[Body]:
                 file = TemporaryFile()  # noqa: SIM115 - closed below, in every case
                 file.writelines(parts)
                 parts.clear()
-        yield Body(b"".join(parts), file)
+        yield Body(size, b"".join(parts), file)
     finally:
         if file is not None:
             file.close()

@@ -28,6 +28,7 @@ from sightline.server.openapi import problems, reads
 from sightline.server.served import ModelStore, ServedModel
 from sightline.server.service import Service, caller
 from sightline.server.tensors import (
+    MAX_HEADER,
     describe_inputs,
     describe_outputs,
     open_tensor,
@@ -36,7 +37,8 @@ from sightline.server.tensors import (
 )
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-_MAX_HEADER = 2**16  # bytes of JSON before binary tensors
+# All threads wait while JSON is parsed: this much takes about 0.1 s.
+_MAX_JSON_MIB = 8
 _PLATFORMS = {"savedmodel": "tensorflow_savedmodel", "litert": "tensorflow_lite"}
 _PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{number}")
 _NOT_FOUND = problems("not-found")
@@ -184,6 +186,11 @@ def _add_model_routes(router: APIRouter, path: str, service: Service) -> None:
         model = _find(service.store, name, number)
         async with received(request) as body:
             header_length = _header_length(request.headers.get(HEADER_LENGTH))
+            if header_length is None and body.size > _MAX_JSON_MIB * 2**20:
+                raise RequestRefused(
+                    "body-too-large",
+                    f"Up to {_MAX_JSON_MIB} MiB of JSON are taken; send pixels as a binary tensor.",
+                )
             asked = read_tensors(body.read(0, header_length))
             options = image_options(asked.options(), model.name)
             read_binary = _binary_reader(body.read, header_length)
@@ -214,9 +221,9 @@ def _header_length(text: str | None) -> int | None:
     """How many bytes of JSON precede binary tensors; None where all is JSON."""
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= _MAX_HEADER):
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= MAX_HEADER):
         raise RequestRefused(
-            "malformed-request", f"{HEADER_LENGTH}: a number in 0..{_MAX_HEADER} is expected"
+            "malformed-request", f"{HEADER_LENGTH}: a number in 0..{MAX_HEADER} is expected"
         )
     return int(text)
 

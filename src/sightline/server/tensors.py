@@ -19,6 +19,7 @@ from sightline.detections import Detections
 from sightline.errors import ImageTooLarge
 from sightline.server.errors import RequestRefused
 
+MAX_HEADER = 2**16  # bytes of JSON, not counting the image in it
 _INPUT = "image"
 _OPTION_NAMES = ("threshold", "labels", "max", "track", "motion")
 _OUTPUTS = {"boxes": "FP32", "scores": "FP32", "labels": "INT32", "names": "BYTES"}
@@ -31,25 +32,28 @@ _One = msgspec.Meta(min_length=1, max_length=1)
 _text = msgspec.json.Decoder(Annotated[list[str | Annotated[list[str], _One]], _One])
 
 
+Parameters = dict[str, str | int | float | bool | None]
+
+
 class InputTensor(msgspec.Struct):
     """`data` is read by the worker that needs it: it may be megabytes of numbers."""
 
     name: str
     shape: list[int]
     datatype: str
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = {}
     data: msgspec.Raw = msgspec.Raw()
 
 
 class WantedOutput(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = {}
 
 
 class InferRequest(msgspec.Struct):
-    inputs: list[InputTensor]
+    inputs: tuple[InputTensor]
     id: str | None = None
-    parameters: dict[str, Any] = {}
+    parameters: Parameters = {}
     outputs: list[WantedOutput] = []
 
     def options(self) -> dict[str, Any]:
@@ -57,6 +61,17 @@ class InferRequest(msgspec.Struct):
         return {key: self.parameters[key] for key in _OPTION_NAMES if key in self.parameters}
 
 
+class _OnlyData(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class _Outline(msgspec.Struct):
+    """Of a request, read first: the rest of it must be small, as all of it becomes objects."""
+
+    inputs: tuple[_OnlyData]
+
+
+_outline = msgspec.json.Decoder(_Outline)
 _request = msgspec.json.Decoder(InferRequest)
 
 
@@ -76,6 +91,9 @@ def describe_outputs() -> list[dict[str, Any]]:
 def read_tensors(content: bytes) -> InferRequest:
     """The request of one image. Raises RequestRefused."""
     try:
+        (part,) = _outline.decode(content).inputs
+        if len(content) - len(bytes(part.data)) > MAX_HEADER:
+            raise _invalid("parameters", f"at most {MAX_HEADER // 1024} KiB beside data")
         asked = _request.decode(content)
     except msgspec.ValidationError as error:
         raise RequestRefused("invalid-request", str(error)) from error
