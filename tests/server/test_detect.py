@@ -107,9 +107,15 @@ def test_options_that_do_not_fit(
     assert form.json() == response.json()
 
 
-@pytest.mark.parametrize(
-    "kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", "imagejpeg"]
-)
+def test_a_body_as_curl_sends_any_file(
+    client: httpx.Client, photo: bytes, found: Detections
+) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    value = client.post("/v1/detect?threshold=0.1", content=photo, headers=headers).json()
+    assert value["detections"] == found.to_json()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "imagejpeg"])
 def test_other_kinds_of_body(
     client: httpx.Client, photo: bytes, check_problem: Any, kind: str
 ) -> None:
