@@ -13,7 +13,7 @@ labels and max, as everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -183,30 +183,29 @@ def _add_model_routes(router: APIRouter, path: str, service: Service) -> None:
         openapi_extra=_DOCUMENTED,
     )
     async def infer(request: Request, name: str, number: str | None = None) -> Response:
-        model = _find(service.store, name, number)
-        async with received(request) as body:
-            header_length = _header_length(request.headers.get(HEADER_LENGTH))
-            if header_length is None and body.size > _MAX_JSON_MIB * 2**20:
-                raise RequestRefused(
-                    "body-too-large",
-                    f"Up to {_MAX_JSON_MIB} MiB of JSON are taken; send pixels as a binary tensor.",
-                )
-            asked = read_tensors(body.read(0, header_length))
-            options = image_options(asked.options(), model.name)
-            read_binary = _binary_reader(body.read, header_length)
-            open_picture = open_tensor(asked.inputs[0], read_binary)
-            answer = await service.detect(options, open_picture, caller(request))
-        found = answer.detections
-        assert found is not None
-        outputs, binary = write_outputs(found, asked)
-        head: dict[str, Any] = {
-            "model_name": model.name,
-            "model_version": model.version,
-            "outputs": outputs,
-        }
-        if asked.id is not None:
-            head["id"] = asked.id
-        return _respond(head, binary)
+        return await _infer(service, _find(service.store, name, number), request)
+
+
+async def _infer(service: Service, model: ServedModel, request: Request) -> Response:
+    async with received(request) as body:
+        header_length = _header_length(request.headers.get(HEADER_LENGTH))
+        if header_length is None and body.size > _MAX_JSON_MIB * 2**20:
+            raise RequestRefused(
+                "body-too-large",
+                f"Up to {_MAX_JSON_MIB} MiB of JSON are taken; send pixels as a binary tensor.",
+            )
+        asked = read_tensors(body.read(0, header_length))
+        options = image_options(asked.options(), model.name)
+        read_binary = None if header_length is None else partial(body.read, header_length)
+        open_picture = open_tensor(asked.inputs[0], read_binary)
+        answer = await service.detect(options, open_picture, caller(request))
+    found = answer.detections
+    assert found is not None
+    outputs, binary = write_outputs(found, asked)
+    head: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+    if asked.id is not None:
+        head["id"] = asked.id
+    return _respond({**head, "outputs": outputs}, binary)
 
 
 def _find(store: ModelStore, name: str, number: str | None) -> ServedModel:
@@ -226,14 +225,6 @@ def _header_length(text: str | None) -> int | None:
             "malformed-request", f"{HEADER_LENGTH}: a number in 0..{MAX_HEADER} is expected"
         )
     return int(text)
-
-
-def _binary_reader(
-    read: Callable[[int], bytes], header_length: int | None
-) -> Callable[[], bytes] | None:
-    if header_length is None:
-        return None
-    return lambda: read(header_length)
 
 
 def _respond(head: dict[str, Any], binary: list[bytes]) -> Response:
