@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.server.camera_server import Connection, camera, mjpeg, rtsp, silence
-from tests.server.conftest import Start
+from tests.server.conftest import CheckProblem, Start
 from websockets.sync.client import ClientConnection, connect
 
 from sightline.errors import ConfigError, MissingExtra
 from sightline.runtime import addresses, capture
 from sightline.runtime.addresses import read_sources
+from sightline.server import listen
 
 av = pytest.importorskip("av")
 
@@ -66,28 +67,30 @@ def photo(shared: Path) -> bytes:
 def clip(photo: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second of video, the photo moving: ten frames of 320 x 200, a whole one every five."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    picture = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"))[:200]
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=10, options={"g": "5", "bf": "0"})
-        video.width, video.height, video.pix_fmt = 320, 200, "yuv420p"
-        for number in range(10):
-            moved = np.ascontiguousarray(np.roll(picture, 4 * number, axis=1))
-            container.mux(video.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
-        container.mux(video.encode())
+    encode(path, photo, frames=10, group=5)
     return path
 
 
-@pytest.fixture(scope="session")
-def h264(clip: Path) -> list[bytes]:
-    """The clip's frames, each as a camera would send it."""
+def encode(path: Path, photo: bytes, *, frames: int, group: int) -> None:
+    picture = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"))[:200]
+    with av.open(str(path), "w") as container:
+        options = {"g": str(group), "bf": "0", "sc_threshold": "0"}
+        video = container.add_stream("libx264", rate=10, options=options)
+        video.width, video.height, video.pix_fmt = 320, 200, "yuv420p"
+        for number in range(frames):
+            moved = np.ascontiguousarray(np.roll(picture, 4 * (number % 10), axis=1))
+            container.mux(video.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
+        container.mux(video.encode())
+
+
+def read_pictures(path: Path) -> list[bytes]:
+    """A clip's frames, each as a camera would send it."""
     from av.bitstream import BitStreamFilterContext
 
-    with av.open(str(clip)) as container:
+    with av.open(str(path)) as container:
         to_annex_b = BitStreamFilterContext("h264_mp4toannexb", container.streams.video[0])
-        packets = [
-            each for packet in container.demux(video=0) for each in to_annex_b.filter(packet)
-        ]
-        return [bytes(packet) for packet in packets if packet.size]
+        packets = [to_annex_b.filter(packet) for packet in container.demux(video=0)]
+        return [bytes(each) for several in packets for each in several if each.size]
 
 
 @pytest.mark.parametrize(
@@ -282,8 +285,8 @@ def test_pictures_that_would_fill_the_memory_are_not_decoded(start: Start, photo
 
 
 @pytest.mark.parametrize("lossy", [False, True])
-def test_an_rtsp_camera_is_played(start: Start, h264: list[bytes], lossy: bool) -> None:
-    with camera(rtsp(h264, lossy=lossy)) as server:
+def test_an_rtsp_camera_is_played(start: Start, clip: Path, lossy: bool) -> None:
+    with camera(rtsp(read_pictures(clip), lossy=lossy)) as server:
         source = f"cam=rtsp://127.0.0.1:{server.port}/live"
         with start(source=(source,)) as client, watching(client) as socket:
             messages = [receive(socket) for _ in range(12)]
@@ -300,3 +303,45 @@ def test_an_rtsp_camera_is_played(start: Start, h264: list[bytes], lossy: bool) 
     for message in messages:  # the animal is in each, whole
         assert {found["label"] for found in message["detections"]} <= {"cat", "bear"}
         assert message["detections"]
+
+
+def test_who_comes_between_whole_frames_does_not_wait_for_the_next(
+    start: Start, photo: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.mp4"
+    encode(path, photo, frames=300, group=300)
+    with (
+        camera(rtsp(read_pictures(path))) as server,
+        start(source=(f"cam=rtsp://127.0.0.1:{server.port}/live",)) as client,
+    ):
+        wait_for(client, "live")
+        time.sleep(0.5)
+        with watching(client) as socket:
+            first = receive(socket)
+    assert 0 < first["frame"] < 300
+    assert first["detections"]
+
+
+def test_a_still_picture_shows_what_the_camera_sees(start: Start, clip: Path) -> None:
+    with start(source=(f"cam={clip}",)) as client:
+        plain, marked = (
+            client.get(f"/v1/streams/cam/frame.jpg?boxes={boxes}&max=1") for boxes in (0, 1)
+        )
+        assert state(client)["listeners"] == 0
+    assert plain.headers["content-type"] == marked.headers["content-type"] == "image/jpeg"
+    with Image.open(io.BytesIO(plain.content)) as image:
+        assert image.size == (320, 200)
+        colors = np.asarray(image.convert("RGB"), np.int16)
+    with Image.open(io.BytesIO(marked.content)) as image:
+        drawn = np.asarray(image.convert("RGB"), np.int16)
+    # The photo is of one animal in snow; the box around it is of a strong colour.
+    assert np.ptp(drawn, axis=2).max() > np.ptp(colors, axis=2).max() + 30
+
+
+def test_no_still_picture_of_a_camera_that_is_away(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_problem: CheckProblem
+) -> None:
+    monkeypatch.setattr(listen, "PICTURE_S", 0.2)
+    with start(source=(f"cam={tmp_path / 'none.mp4'}",)) as client:
+        check_problem(client.get("/v1/streams/cam/frame.jpg"), "not-found")
+        assert state(client)["listeners"] == 0

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
+
+from PIL import Image
 
 from sightline.errors import ConfigError
 from sightline.runtime.addresses import SourceSpec, read_sources
@@ -55,15 +58,22 @@ class _Camera:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._newest: LivePicture | None = None
+        self._looked_at: deque[tuple[int, Image.Image]] = deque(maxlen=2)  # told of, and at work
         broadcast = service.board.open(spec.name, "source")
         broadcast.describe = self._describe
-        broadcast.watch = self.capture.want
+        broadcast.find_picture = lambda frame: dict(self._looked_at).get(frame)
+        broadcast.watch = self._watch
         self._stream = service.open_stream("source", Options(track=True), broadcast.send)
         broadcast.send(self._stream.ready())
 
     def _describe(self) -> dict[str, Any]:
         known = asdict(self.capture.state)
         return {key: value for key, value in known.items() if value is not None}
+
+    def _watch(self, is_watched: bool) -> None:
+        self.capture.want(is_watched)
+        if not is_watched:
+            self._looked_at.clear()
 
     def _take(self, picture: LivePicture) -> None:
         with self._lock:
@@ -80,4 +90,10 @@ class _Camera:
         tags = {"frame": picture.index, "time_s": round(picture.time_s, 3)}
         if picture.pts is not None:
             tags["pts"] = picture.pts
-        self._stream.offer(picture.open, picture.time_s, **tags)
+
+        def open_picture() -> Image.Image:  # in a worker
+            opened = picture.open()
+            self._looked_at.append((picture.index, opened))
+            return opened
+
+        self._stream.offer(open_picture, picture.time_s, **tags)

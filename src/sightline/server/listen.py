@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request, Response, WebSocket
+from PIL import Image
 from starlette.types import Receive, Scope, Send
 
+from sightline.detections import Detections
 from sightline.server.errors import RequestRefused, problem
 from sightline.server.live import Message
 from sightline.server.openapi import problems, reads
@@ -21,6 +25,7 @@ from sightline.server.streams import Slot, StreamInfo
 from sightline.server.websocket import SEND_S, conversation, send_message, until_one_ends
 
 HEARTBEAT_S = 15.0
+PICTURE_S = 10.0  # that a still picture is waited for
 _RETRY_MS = 2000
 # EventSource calls its own event "error" when the connection is lost.
 _EVENT_NAMES = {"error": "problem"}
@@ -49,6 +54,20 @@ def listen_router(service: Service) -> APIRouter:
     async def stream_events(request: Request, name: str) -> Response:
         return _Events(_Listener(service, name, dict(request.query_params)))
 
+    @router.get(
+        "/v1/streams/{name}/frame.jpg",
+        summary="What a camera sees, with boxes=1 what is found in it as well",
+        response_class=Response,
+        responses={200: {"content": {"image/jpeg": {}}}},
+    )
+    async def stream_frame(request: Request, name: str, boxes: bool = False) -> Response:
+        listener = _Listener(service, name, dict(request.query_params))
+        picture, message = await _next_picture(listener)
+        found = message.get("detections", []) if boxes else []
+        labels = service.store.get(message["model"]).manifest.labels
+        jpeg = await asyncio.to_thread(_draw, picture, found, labels)
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
     @router.websocket("/v1/streams/{name}")
     async def stream_messages(socket: WebSocket, name: str) -> None:
         async with conversation(service, socket):
@@ -66,7 +85,7 @@ class _Listener:
     def __init__(self, service: Service, name: str, query: dict[str, Any]) -> None:
         """Raises RequestRefused for no such stream, or options that do not fit it."""
         self._service = service
-        self._stream = stream = service.board.get(name)
+        self.stream = stream = service.board.get(name)
         asked = read_options(query)
         if asked.model or asked.track or asked.motion:
             raise RequestRefused(
@@ -82,14 +101,14 @@ class _Listener:
         """The stream's slot, "ready" in it. Takes a place among the server's streams."""
         session = self._service.scheduler.open_stream("listener")
         try:
-            with self._stream.listen() as slot:
+            with self.stream.listen() as slot:
                 yield slot
         finally:
             self._service.scheduler.close_stream(session)
 
     def ready(self) -> Message | None:
         """The first message, if the stream has said what it is."""
-        return self.narrow(self._stream.ready) if self._stream.ready else None
+        return self.narrow(self.stream.ready) if self.stream.ready else None
 
     def narrow(self, message: Message) -> Message:
         """The message with the objects that this listener asked for."""
@@ -124,6 +143,41 @@ async def _read_nothing(socket: WebSocket) -> None:
     refusal = problem("invalid-request", "This WebSocket only sends; see /v1/stream for images.")
     while (await socket.receive())["type"] != "websocket.disconnect":
         await send_message(socket, {"type": "error", "error": refusal})
+
+
+async def _next_picture(listener: _Listener) -> tuple[Image.Image, Message]:
+    """A picture with its message. Raises RequestRefused where none comes."""
+    try:
+        with listener.listen() as slot:
+            async with asyncio.timeout(PICTURE_S):
+                while (message := await slot.take()) is not None:
+                    picture = listener.stream.find_picture(message.get("frame", -1))
+                    if picture is not None:
+                        return picture, listener.narrow(message)
+    except TimeoutError:
+        pass
+    raise RequestRefused(
+        "not-found",
+        f"No picture came within {PICTURE_S:g} s: /v1/streams says how the stream is. Those of "
+        "publishers are not shown.",
+    )
+
+
+def _draw(picture: Image.Image, found: list[dict[str, Any]], labels: tuple[str, ...]) -> bytes:
+    if found:
+        # A model that has just been exchanged may have had others.
+        names = list(dict.fromkeys([*labels, *(each["label"] for each in found)]))
+        detections = Detections(
+            np.array([each["box"] for each in found], np.float32),
+            np.array([each["score"] for each in found], np.float32),
+            np.array([names.index(each["label"]) for each in found], np.int32),
+            tuple(names),
+            *picture.size,
+        )
+        picture = detections.draw(picture)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
 
 
 class _Events(Response):

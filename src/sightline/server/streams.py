@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from PIL import Image
+
 from sightline.server.errors import RequestRefused
 from sightline.server.live import Message
 
@@ -60,8 +62,9 @@ class Broadcast:
     """One stream's results. Each listener holds one message at most: the newest.
 
     kind: whip or source. describe: gives fields of StreamInfo that whoever sends knows. watch:
-    told True when the first listener comes, False when the last has gone. Its methods are called
-    in the event loop.
+    told True when the first listener comes, False when the last has gone. find_picture: the
+    picture that a message's "frame" is of, None where it is not held any more. Its methods are
+    called in the event loop.
     """
 
     def __init__(self, name: str, kind: str, closed: Callable[[], object]) -> None:
@@ -69,6 +72,7 @@ class Broadcast:
         self.kind = kind
         self.describe: Callable[[], dict[str, Any]] = dict
         self.watch: Callable[[bool], object] = bool
+        self.find_picture: Callable[[int], Image.Image | None] = lambda frame: None
         self._closed = closed
         self._slots: set[Slot] = set()
         self._ready: Message | None = None
