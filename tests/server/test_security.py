@@ -21,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sightline.errors import ConfigError
 from sightline.server.config import ServeConfig
+from sightline.server.errors import RequestRefused
 from sightline.server.security import Access, Guard, decide_access, is_loopback
 
 TOKEN = "correct-horse"
@@ -201,6 +202,100 @@ def test_post_from_a_foreign_page_is_refused(
         response = client.post("/image", files=photo, headers={"Origin": origin})
         check_problem(response, "origin-refused")
         assert "access-control-allow-origin" not in response.headers
+
+
+def test_reading_from_a_foreign_page_is_refused(client: httpx.Client, check_problem: Any) -> None:
+    """It could read nothing, but have a stream opened, or a model's megabytes sent."""
+    own = str(client.base_url).rstrip("/")
+    for path in ("/v1/models", "/v1/streams", "/models/deimv2-atto/model.onnx"):
+        assert client.get(path, headers={"Origin": own}).status_code == 200
+        for origin in ("http://evil.example", "null", "chrome-extension://abc", f"{own}.evil"):
+            check_problem(client.get(path, headers={"Origin": origin}), "origin-refused")
+
+
+def test_an_origin_without_a_host_is_not_our_own() -> None:
+    headers = [(b"origin", b"null"), (b"host", b"")]
+    access = decide_access(ServeConfig(open=True))
+    with pytest.raises(RequestRefused):
+        access.check_peer(HTTPConnection({"type": "http", "method": "POST", "headers": headers}))
+
+
+def test_other_schemes_are_not_our_own() -> None:
+    access = decide_access(ServeConfig(token=TOKEN))
+    for scheme in ("file", "ftp", "chrome-extension", "ws"):
+        headers = [(b"origin", f"{scheme}://cam:80".encode()), (b"host", b"cam:80")]
+        with pytest.raises(RequestRefused):
+            access.check_peer(HTTPConnection({"type": "http", "headers": headers}))
+
+
+def test_the_host_header_opens_no_other_path(start: Any, check_problem: Any) -> None:
+    with start(token=TOKEN) as client:
+        for host in ("x/healthz?", "x/healthz#", "x/healthz;", "a@b/healthz?"):
+            answer = client.get("/v1/models", headers={"Host": host})
+            assert answer.status_code in (400, 401), host
+        for path in ("/healthz/", "/healthz%2f..%2fv1/models", "//healthz", "/v1/models?/healthz"):
+            assert client.get(path).status_code in (401, 404), path
+
+
+def test_a_second_cookie_of_our_name_does_not_lock_out(start: Any) -> None:
+    """Another program on this host, or another port of it, may have set one (RFC 6265, 8.5)."""
+    with start(token=TOKEN) as client:
+        name = client.app.state.service.access.cookie
+        for cookies in (f"{name}=other; {name}={TOKEN}", f"{name}={TOKEN}; {name}="):
+            assert client.get("/v1/models", headers={"Cookie": cookies}).status_code == 200
+        cookies = f"{name}=other; {name}x={TOKEN}; x{name}={TOKEN}"
+        assert client.get("/v1/models", headers={"Cookie": cookies}).status_code == 401
+
+
+def test_servers_side_by_side_have_cookies_of_their_own() -> None:
+    first, second = (decide_access(ServeConfig(port=port)).cookie for port in (8000, 8001))
+    assert first != second
+
+
+def test_a_foreign_page_cannot_use_the_cookie(
+    start: Any, check_problem: Any, photo: dict[str, bytes]
+) -> None:
+    with start(token=TOKEN) as client:
+        client.get("/", params={"token": TOKEN}, headers=HTML)
+        for path in ("/image", "/v1/detect", "/v1/webrtc/offer", "/v1/whip"):
+            answer = client.post(path, files=photo, headers={"Origin": "http://evil.example"})
+            check_problem(answer, "origin-refused")
+
+
+def test_the_token_stays_out_of_other_places(start: Any) -> None:
+    with start(token=TOKEN) as client:
+        for path in (f"/?token={TOKEN}", f"/none?token={TOKEN}&b=1", f"/?token={TOKEN}&token=x"):
+            answer = client.get(path, headers=HTML)
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert TOKEN not in answer.headers["location"] and TOKEN not in answer.text
+        for path in ("/v1/models", "/none", "/v1/detect"):
+            assert TOKEN not in client.get(path, params={"token": TOKEN}).text
+
+
+def test_nobody_is_believed_about_who_they_are(start: Any, check_problem: Any) -> None:
+    """Headers that a proxy would add are anybody's to send."""
+    forged = {
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Host": "localhost",
+        "Forwarded": "for=::1",
+    }
+    with start(rate=0.1) as client:
+        for number in range(21):
+            forged["X-Forwarded-For"] = f"10.0.0.{number}"
+            answer = client.get("/v1/models", headers=forged)
+        check_problem(answer, "rate-limited")
+    with start() as client:
+        answer = client.get("/v1/models", headers=forged | {"Host": "evil.example"})
+        check_problem(answer, "origin-refused")
+
+
+def test_what_a_page_may_use(client: httpx.Client) -> None:
+    headers = client.get("/").headers
+    assert "camera=(self)" in headers["permissions-policy"]
+    assert "microphone=()" in headers["permissions-policy"]
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["connect-src"].split()[0] == "'self'"  # a WebSocket to its own server too
+    assert policy["object-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
 
 
 def test_listed_origin_may_call(start: Any, check_problem: Any, photo: dict[str, bytes]) -> None:
