@@ -199,6 +199,37 @@ def test_a_client_that_reads_nothing_is_cut(start: Any) -> None:
         assert len(read_all(deaf)) < 30 * size
 
 
+def frame(opcode: int, payload: bytes = b"", *, is_last: bool = True) -> bytes:
+    """A short frame from a client (RFC 6455, 5.2), masked with zeros."""
+    head = bytes([opcode | (0x80 if is_last else 0), 0x80 | len(payload)])
+    return head + bytes(4) + payload
+
+
+def upgraded(client: httpx.Client) -> socket.socket:
+    raw = dial(client)
+    raw.sendall(UPGRADE)
+    assert raw.recv(65536).startswith(b"HTTP/1.1 101 ")
+    return raw
+
+
+def test_pings_whose_pongs_are_not_read(start: Any) -> None:
+    """Each is answered, so a server that read on would heap up answers."""
+    pings, sent = frame(0x9, b"x" * 125) * 1000, 0
+    with start(body_timeout=0.5, max_sessions=1) as client, upgraded(client) as raw:
+        with pytest.raises(ConnectionError):
+            while sent < 2**28:
+                sent += raw.send(pings)
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_message_in_endless_parts(start: Any) -> None:
+    with start() as client, upgraded(client) as raw:
+        raw.sendall(frame(0x2, is_last=False))
+        with pytest.raises(ConnectionError):
+            for _ in range(10_000):
+                raw.sendall(frame(0x0, is_last=False) * 100)
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not holds():
