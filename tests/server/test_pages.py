@@ -325,7 +325,13 @@ def test_405_names_the_methods_that_are_taken(client: httpx.Client, check_proble
 def test_head_where_there_is_get(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     filled = {"{name}": "deimv2-atto", "{file}": "model.onnx"}
-    for path in (path for path, operations in paths.items() if "get" in operations):
+    # An answer without end has no HEAD: nobody could send the next request after it.
+    finite = [
+        path
+        for path, operations in paths.items()
+        if "get" in operations and "event-stream" not in str(operations["get"]["responses"])
+    ]
+    for path in finite:
         for field, value in filled.items():
             path = path.replace(field, value)
         if "{" in path:
