@@ -25,16 +25,16 @@ CheckProblem = Callable[[httpx.Response, str], dict[str, Any]]
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
+def running(app: FastAPI, host: str = "127.0.0.1") -> Iterator[str]:
     """The base address of a server that runs while the block does."""
     started = threading.Event()
-    listener = open_socket("127.0.0.1", 0)
+    listener = open_socket(host, 0)
     server = make_server(app, started.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         assert started.wait(30)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://{host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(30)

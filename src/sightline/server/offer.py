@@ -49,12 +49,12 @@ def read_offer(text: str) -> Offer:
     sections = description.media
     if not sections or len(sections) > _MAX_SECTIONS:
         raise _invalid(f"1 to {_MAX_SECTIONS} media sections are expected, not {len(sections)}")
-    _check_bundle(description)
-    for section in sections:
-        _check_transport(section)
     kinds = Counter(section.kind for section in sections)
     if not kinds.keys() <= _KINDS:
         raise RequestRefused("unsupported-media", "sdp: only video, audio and data are taken")
+    _check_bundle(description)
+    for section in sections:
+        _check_transport(section)
     if kinds["application"] > 1:
         raise _invalid("one data section (m=application) is enough")
     videos = [each for each in sections if each.kind == "video" and each.direction in _SENDS]
@@ -69,8 +69,12 @@ def _clean(text: str) -> str:
     Names under .local (mDNS) take a second each to look up; without them, or any, the peer's own
     checks tell its address. So no list of candidates is taken as complete, either.
     """
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold
+        raise RequestRefused("malformed-request", "sdp: this is no text") from None
     lines = text.splitlines()
-    if len(text.encode()) > MAX_SDP_BYTES or len(lines) > _MAX_LINES:
+    if size > MAX_SDP_BYTES or len(lines) > _MAX_LINES:
         raise RequestRefused(
             "body-too-large",
             f"An SDP may have {MAX_SDP_BYTES} bytes in {_MAX_LINES} lines.",

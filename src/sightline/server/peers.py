@@ -68,7 +68,7 @@ class Peer:
         self._stream = service.open_stream(path, options, self._send)
         self._stream.when_closed(self.close)
         self._connection: RTCPeerConnection | None = None
-        self._due_s = self._loop.time() + CONNECT_S
+        self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._closers: list[Callable[[], object]] = []
@@ -96,9 +96,7 @@ class Peer:
                 "This server has no network address that WebRTC can use: on 127.0.0.1 alone "
                 "there is no connection. /v1/stream works without.",
             )
-        if self._closing is None:
-            self._due_s = self._loop.time() + CONNECT_S
-            self._check()
+        self._wait_for(CONNECT_S)
         return sdp
 
     def when_closed(self, closer: Callable[[], object]) -> None:
@@ -109,6 +107,10 @@ class Peer:
         """End the connection and its stream, in a task. May be called twice."""
         if self._closing is None:
             self._closing = self._loop.create_task(self._close())
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing is not None
 
     async def closed(self) -> None:
         """Until all of it has ended; `close` comes before."""
@@ -134,8 +136,20 @@ class Peer:
         if self._connection.connectionState in ("failed", "closed"):
             self.close()
 
+    def _wait_for(self, seconds: float) -> None:
+        """Close the peer so long from now, unless this is called again before."""
+        if self._closing is not None:
+            return
+        self._due_s = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._due_s:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._due_s, self._check)
+
     def _check(self) -> None:
-        """Close the peer if it is due to be; look again when it would be."""
         if self._loop.time() >= self._due_s:
             self._send({"type": "error", "error": _no_frame()})
             self.close()
@@ -144,7 +158,7 @@ class Peer:
             log.warning("a peer on %s sent more than %d streams", self.path, _MAX_SOURCES)
             self.close()
             return
-        self._timer = self._loop.call_at(self._due_s, self._check)
+        self._set_timer()
 
     def _count_sources(self) -> int:
         assert self._connection is not None
@@ -152,7 +166,7 @@ class Peer:
         return sum(len(receiver.getSynchronizationSources()) for receiver in receivers)
 
     def _take(self, frame: ReceivedFrame) -> None:
-        self._due_s = self._loop.time() + IDLE_S
+        self._wait_for(IDLE_S)
         if self._outlet.is_wanted:
             self._stream.offer(
                 frame.open_picture,
@@ -205,7 +219,7 @@ class Peers:
     def end(self, path: str, session: str) -> None:
         """End a peer that came by this path. Raises RequestRefused (not-found)."""
         peer = self._peers.get(session)
-        if peer is None or peer.path != path:
+        if peer is None or peer.path != path or peer.is_closing:
             raise RequestRefused("not-found", "No such session: it has ended, or never was.")
         peer.close()
 
