@@ -54,11 +54,18 @@ def listen_router(service: Service) -> APIRouter:
     async def stream_events(request: Request, name: str) -> Response:
         return _Events(_Listener(service, name, dict(request.query_params)))
 
-    @router.get(
+    @reads(
+        router,
         "/v1/streams/{name}/frame.jpg",
         summary="What a camera sees, with boxes=1 what is found in it as well",
         response_class=Response,
-        responses={200: {"content": {"image/jpeg": {}}}},
+        responses={
+            200: {
+                "description": "the newest frame",
+                "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            },
+            **problems("not-found", "invalid-request"),
+        },
     )
     async def stream_frame(request: Request, name: str, boxes: bool = False) -> Response:
         listener = _Listener(service, name, dict(request.query_params))
