@@ -107,12 +107,13 @@ class Application(FastAPI):
 
 
 def _finish(document: dict[str, Any]) -> dict[str, Any]:
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
+        named = ("not-found",) if "{" in path else ()
         for method, operation in operations.items():
             responses = operation["responses"]
             if _VALIDATION in str(responses.get("422")):
                 responses["422"] = problems("invalid-request")[422]
-            common = _ANYWHERE + (_WITH_BODY if method == "post" else ())
+            common = _ANYWHERE + named + (_WITH_BODY if method == "post" else ())
             for status, response in problems(*common).items():
                 known = responses.setdefault(str(status), response)
                 if known is not response and response["description"] not in known["description"]:
