@@ -24,6 +24,9 @@ from sightline.errors import ConfigError, MissingExtra
 from sightline.runtime import addresses, capture
 from sightline.runtime.addresses import read_sources
 from sightline.server import listen
+from sightline.server.app import create_app
+from sightline.server.config import ServeConfig
+from sightline.server.served import ModelStore
 
 av = pytest.importorskip("av")
 
@@ -130,6 +133,13 @@ def test_sources_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtra, match=r"sightline\[webrtc\]"):
         read_sources(texts)
     assert read_sources([]) == ()
+
+
+def test_a_server_does_not_start_with_sources_it_cannot_keep(atto: ModelStore) -> None:
+    with pytest.raises(ConfigError, match="two words"):
+        create_app(atto, ServeConfig(source=("two words=clip.mp4",)))
+    with pytest.raises(ConfigError, match="no room for listeners"):
+        create_app(atto, ServeConfig(source=("a=a.mp4", "b=b.mp4"), max_sessions=2))
 
 
 def test_a_file_is_played_at_its_own_pace_over_and_over(start: Start, clip: Path) -> None:

@@ -110,6 +110,19 @@ def test_takes_options_from_the_address_and_from_text_messages(
         assert receive(stream)["detections"] == []
 
 
+def test_numbers_objects_and_passes_over_still_pictures_when_asked(
+    client: httpx.Client, photo: bytes
+) -> None:
+    with opened(client, "track=1&motion=1&labels=bear") as stream:
+        receive(stream)
+        stream.send(photo)
+        assert [found["id"] for found in receive(stream)["detections"]] == [1]
+        stream.send(photo)
+        still = receive(stream)
+        assert (still["type"], still["frame"]) == ("still", 1)
+        assert "detections" not in still
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

@@ -23,7 +23,7 @@ _OTHER = "other"
 
 
 class Metrics:
-    """One server's numbers. `path` is http, websocket, webrtc, whip or source."""
+    """One server's numbers. `path` is http, websocket, webrtc, whip, source or listener."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
