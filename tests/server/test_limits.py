@@ -54,7 +54,8 @@ def test_headers_that_never_end(start: Any, check_problem: Any) -> None:
     with start(header_timeout=0.3) as client, dial(client) as raw:
         raw.sendall(GET[:-2] + b"X-Slow: ")
         check_raw(read_all(raw), "request-timeout", check_problem)
-        assert client.get("/healthz").status_code == 200
+        metrics = client.get("/metrics").text
+        assert 'sightline_refused_total{code="request-timeout"} 1.0' in metrics
 
 
 def test_headers_that_never_end_on_a_connection_in_use(start: Any, check_problem: Any) -> None:
@@ -162,6 +163,7 @@ def test_more_connections_than_are_taken(start: Any, check_problem: Any) -> None
                 assert int(answer.headers["retry-after"]) > 0
         held.close()
         assert client.get("/healthz").status_code == 200
+        assert 'sightline_refused_total{code="busy"} 2.0' in client.get("/metrics").text
 
 
 def test_far_more_connections_are_cut(start: Any) -> None:

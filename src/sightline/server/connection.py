@@ -38,9 +38,11 @@ _OVERFULL = "As many connections are open as this server takes."
 
 
 class ConnectionConfig(uvicorn.Config):
-    """uvicorn's settings, with those of ours that its connections ask for as `serve`."""
+    """uvicorn's settings, and of ours what its connections ask for: `serve`, and who counts."""
 
-    def __init__(self, app: Any, serve: ServeConfig, **settings: Any) -> None:
+    def __init__(
+        self, app: Any, serve: ServeConfig, count_refusal: Callable[[str], None], **settings: Any
+    ) -> None:
         super().__init__(
             app,
             http=HttpConnection,
@@ -51,6 +53,7 @@ class ConnectionConfig(uvicorn.Config):
             **settings,
         )
         self.serve = serve
+        self.count_refusal = count_refusal
         self.overfull = problem_response(
             "busy", _OVERFULL, {"Retry-After": "5", "Connection": "close"}
         )
@@ -128,6 +131,7 @@ class HttpConnection(HttpToolsProtocol):
             transport.abort()
             return
         if excess > 0:
+            self.config.count_refusal("busy")
             self.app = cast(Any, self.config.overfull)
         self._watch = Watch(self.loop, transport, self.config.serve, self._time_out)
         self._expect_head()
@@ -159,7 +163,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         if self.app is self.config.overfull:
-            self._refuse("busy", _OVERFULL, {"Retry-After": "5"})
+            self._answer("busy", _OVERFULL, {"Retry-After": "5"})
             return
         if self._watch is not None:
             self._watch.cancel()
@@ -240,10 +244,13 @@ class HttpConnection(HttpToolsProtocol):
         else:  # a browser keeps a spare connection: nothing was asked, so nothing is answered
             self.transport.close()
 
-    def _refuse(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def _refuse(self, code: str, detail: str) -> None:
+        if not self.transport.is_closing():
+            self.config.count_refusal(code)
+            self._answer(code, detail)
+
+    def _answer(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         """Answer without the application, and close."""
-        if self.transport.is_closing():
-            return
         is_between = self._is_idle() or not (self.cycle.response_started or self._is_in_head)
         if is_between:  # or the answer would be taken for another request's
             answer = problem_response(code, detail, {**(headers or {}), "Connection": "close"})

@@ -85,18 +85,20 @@ def make_server(
     certificate: Certificate | None = None,
 ) -> uvicorn.Server:
     """A uvicorn server on the fast stack, quiet but for errors; call `.run(sockets=[...])`."""
-    config: ServeConfig = app.state.service.config
+    service: Service = app.state.service
+    config = service.config
     return _Server(
         ConnectionConfig(
             app,
             config,
+            lambda code: service.metrics.refused.labels(code).inc(),
             log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,  # nobody is believed about who they are
             timeout_graceful_shutdown=math.ceil(config.drain_timeout),
         ),
-        app.state.service,
+        service,
         ready,
         certificate,
     )
