@@ -12,10 +12,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from tests.server.rtc_peer import draw_quarter
 
+from sightline.server.frame_buffer import EncodedFrame
 from sightline.server.video_feed import MAX_WAITING, ReceivedFrame, VideoFeed
 
 VP8 = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90000)
@@ -26,7 +26,7 @@ _ENCODERS = {
 }
 
 
-def encode(codec: RTCRtpCodecParameters, count: int, first: int = 0) -> list[JitterFrame]:
+def encode(codec: RTCRtpCodecParameters, count: int, first: int = 0) -> list[EncodedFrame]:
     """Pictures number `first` to first + count, the first one whole, the rest by reference."""
     name, options = _ENCODERS[codec.name]
     encoder: Any = av.CodecContext.create(name, "w")
@@ -39,7 +39,10 @@ def encode(codec: RTCRtpCodecParameters, count: int, first: int = 0) -> list[Jit
         frame.pts = number
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
-    return [JitterFrame(bytes(packet), int(packet.pts) * 3000) for packet in packets]
+    return [
+        EncodedFrame(bytes(packet), int(packet.pts) * 3000, int(packet.pts) * 3000)
+        for packet in packets
+    ]
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Receiver:
 
     requests: list[int] = field(default_factory=list)
     _RTCRtpReceiver__decoder_queue: Any = None
+    _RTCRtpReceiver__jitter_buffer: Any = None
 
     def getSynchronizationSources(self) -> list[Any]:
         return [type("Source", (), {"source": 7})]
@@ -154,7 +158,7 @@ def test_damaged_frames(kind: str) -> None:
     async def run() -> Watched:
         watched = Watched()
         watched.thread.start()
-        watched.feed.put((VP8, JitterFrame(damaged(kind), 0)))
+        watched.feed.put((VP8, EncodedFrame(damaged(kind), 0, 0)))
         for frame in encode(VP8, 1, first=10):
             watched.feed.put((VP8, frame))
         await watched.until(lambda: watched.frames)
@@ -175,7 +179,7 @@ def test_turned_pictures_are_put_upright(degrees: int) -> None:
         watched = Watched()
         watched.thread.start()
         for frame in encode(H264, 1):
-            watched.feed.put((H264, JitterFrame(turn_by_note(frame.data, degrees), 0)))
+            watched.feed.put((H264, EncodedFrame(turn_by_note(frame.data, degrees), 0, 0)))
         await watched.until(lambda: watched.frames)
         await watched.end()
         return watched.frames[0]

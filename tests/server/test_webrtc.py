@@ -123,11 +123,11 @@ def test_results_of_a_clip(start: Start, atto_bundle: Path, shared: Path, contra
     detector = Detector.load(atto_bundle)
     for message in page.results[5:20]:  # from when the sender's bitrate has settled
         picture = track.pictures[track.number_of(message["pts"]) % len(track.pictures)]
-        best = detector(picture)[:1]
+        expected = detector(picture, threshold=0.2)
         found = message["detections"][0]
-        assert found["label"] == best.labels[0]
-        # Compression at half a megabit moves edges by some pixels of 640.
-        np.testing.assert_allclose(found["box"], best.boxes_xyxy[0], atol=40)
+        boxes = expected.boxes_xyxy[[label == found["label"] for label in expected.labels]]
+        # Compression at half a megabit moves scores, and edges by some pixels of 640.
+        assert np.abs(boxes - found["box"]).max(axis=1).min() < 40
 
 
 def test_results_tell_their_frame(start: Start, quarters: ModelStore) -> None:

@@ -4,7 +4,8 @@ aiortc's own queues before and behind its decoder grow without bound when decodi
 after it, is slower than the stream; its decoder takes pictures of any size; and closing decodes
 all that waits while the event loop stands still. So this stands in for the queue of encoded
 frames of one receiver: `put` is called in the event loop, `get` in the receiver's decoder thread,
-and frames are decoded inside of `get`, which only returns for the end.
+and frames are decoded inside of `get`, which only returns for the end. What is put there comes
+from a FrameBuffer, which stands in for the jitter buffer.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sightline.data.images import MAX_PIXELS
+from sightline.server.frame_buffer import EncodedFrame, FrameBuffer
 
 if TYPE_CHECKING:
     from aiortc import RTCRtpReceiver
-    from aiortc.jitterbuffer import JitterFrame
     from aiortc.rtcrtpparameters import RTCRtpCodecParameters
     from av import VideoCodecContext, VideoFrame
 
-    Encoded = tuple[RTCRtpCodecParameters, JitterFrame]
+    Encoded = tuple[RTCRtpCodecParameters, EncodedFrame]
 
 MAX_WAITING = 30  # encoded frames, a second of most streams; decoding VGA takes 1 ms a frame
 _REQUEST_S = 0.5  # between requests for a key frame: it takes a round trip, and is large
@@ -38,7 +39,7 @@ _QUARTER_TURNS = {  # counter-clockwise, as Pillow turns
     180: Image.Transpose.ROTATE_180,
     270: Image.Transpose.ROTATE_270,
 }
-_QUEUE_NAME = "_RTCRtpReceiver__decoder_queue"
+_QUEUE, _BUFFER = "_RTCRtpReceiver__decoder_queue", "_RTCRtpReceiver__jitter_buffer"
 
 log = logging.getLogger("sightline.server")
 
@@ -75,9 +76,10 @@ class VideoFeed:
         on_frame: Callable[[ReceivedFrame], None],
         on_end: Callable[[], None],
     ) -> None:
-        if not hasattr(receiver, _QUEUE_NAME):
-            raise RuntimeError(f"this version of aiortc has no {_QUEUE_NAME}")
-        setattr(receiver, _QUEUE_NAME, self)
+        for name, part in ((_QUEUE, self), (_BUFFER, FrameBuffer())):
+            if not hasattr(receiver, name):
+                raise RuntimeError(f"this version of aiortc has no {name}")
+            setattr(receiver, name, part)
         self._receiver = receiver
         self._on_frame = on_frame
         self._on_end = on_end
@@ -116,18 +118,21 @@ class VideoFeed:
                     return
                 (codec, frame), arrived_s = self._waiting.popleft()
                 is_broken, self._is_broken = self._is_broken, False
-            if is_broken or codec.name.lower() != self._codec:
-                self._codec = codec.name.lower()
-                self._decoder = _open_decoder(self._codec)
-            self._decode(frame, arrived_s)
+            for each in (*frame.earlier, frame):
+                if is_broken or each.is_broken or codec.name.lower() != self._codec:
+                    self._codec, is_broken = codec.name.lower(), False
+                    self._decoder = _open_decoder(self._codec)
+                # Of several, only the last one's time has been made ticks since the first.
+                ago = 0 if each is frame else (frame.rtp - each.rtp) % 2**32
+                self._decode(each.data, frame.timestamp - ago, arrived_s)
 
-    def _decode(self, encoded: JitterFrame, arrived_s: float) -> None:
+    def _decode(self, data: bytes, pts: int, arrived_s: float) -> None:
         import av
 
-        if not encoded.data:  # to FFmpeg an empty packet is the end of the stream
+        if not data:  # to FFmpeg an empty packet is the end of the stream
             return
-        packet: Any = av.Packet(encoded.data)
-        packet.pts = encoded.timestamp
+        packet: Any = av.Packet(data)
+        packet.pts = pts
         assert self._decoder is not None
         try:
             videos = self._decoder.decode(packet)
@@ -139,8 +144,8 @@ class VideoFeed:
             if video.is_corrupt:
                 self._request_key_frame()
                 continue
-            pts = encoded.timestamp if video.pts is None else video.pts
-            self._give(ReceivedFrame(self._count, pts, arrived_s, video))
+            own_pts = pts if video.pts is None else video.pts
+            self._give(ReceivedFrame(self._count, own_pts, arrived_s, video))
             self._count += 1
 
     def _give(self, frame: ReceivedFrame) -> None:
