@@ -40,7 +40,7 @@ function wordsFor(place: Place, host: string): Words {
         : "Sent to the server as live video.",
     promise: `Pictures go to this server, ${host}.`,
     detail: "It looks at them and keeps none. Nobody else gets them.",
-    where: `on the server, ${host}`,
+    where: "on the server",
   };
 }
 
