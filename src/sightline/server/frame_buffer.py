@@ -55,10 +55,10 @@ class FrameBuffer:
         number = self._next - late
         if 0 < late <= _MAX_LATE:
             return False, None
-        is_lost = late > 0 or self._has_waited()
-        if is_lost or len(self._packets) >= MAX_PACKETS:
+        # Of what is as far ahead, not all that comes before could be held.
+        is_lost = late > 0 or -late >= MAX_PACKETS or self._has_waited()
+        if is_lost:
             self._give_up(number)
-            is_lost = True
         self._packets[number] = packet
         frames = self._take()
         self._note_gap()
