@@ -278,7 +278,7 @@ async def _set_offer(connection: RTCPeerConnection, offer: Offer) -> None:
             f"sdp: {_CODECS}; audio, which is not used, as Opus, PCMU, PCMA or G.722.",
         ) from None
     except Exception as error:  # of many sorts: what it acts on is the offer, which is at fault
-        log.warning("an offer was refused", exc_info=error)
+        log.info("an offer was refused", exc_info=error)
         raise RequestRefused("malformed-request", "sdp: it cannot be acted on") from error
 
 
