@@ -302,6 +302,25 @@ def test_the_page_says_that_the_server_has_gone_and_goes_on_when_it_is_back(
     assert page.errors == []
 
 
+@pytest.mark.parametrize("run", WAYS)
+def test_leaving_the_page_ends_its_session_at_once(
+    server_page: Callable[..., LivePage], atto_url: str, run: str
+) -> None:
+    page = server_page(atto_url).open(f"?run={run}&source=sample").until_ready()
+    page.until_found()
+    assert open_sessions(page) == 1
+    page.page.goto("about:blank")
+    # Of a page that dies without a word the server learns only after IDLE_S, ten seconds.
+    page.page.wait_for_timeout(2000)
+    assert open_sessions(page) == 0
+
+
+def open_sessions(page: LivePage) -> float:
+    text = page.page.request.get(page.url + "metrics").text()
+    lines = [line for line in text.splitlines() if line.startswith("sightline_sessions{")]
+    return sum(float(line.split()[-1]) for line in lines)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
