@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import math
 import os
 import socket
@@ -87,6 +88,8 @@ def make_server(
     """A uvicorn server on the fast stack, quiet but for errors; call `.run(sockets=[...])`."""
     service: Service = app.state.service
     config = service.config
+    # A malformed form is its sender's trouble, and is answered.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     return _Server(
         ConnectionConfig(
             app,
