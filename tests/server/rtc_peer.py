@@ -94,6 +94,7 @@ class Page:
         self.session = ""
         self.messages: list[Message] = []
         self.times_s: list[float] = []
+        self._share: float | None = None
         self._came = asyncio.Event()
         channel.on("message", self._keep)
 
@@ -126,16 +127,21 @@ class Page:
 
     def lose(self, share: float) -> None:
         """From now on lose this share of the media's packets, both ways."""
+        self._share, is_new = share, self._share is None
+        if is_new:
+            self._intercept()
+
+    def _intercept(self) -> None:
         draw = random.Random(7)
         for transport in _transports(self.connection):
             send, received = transport._connection.sendto, transport._connection.data_received
 
             async def send_some(data: bytes, component: int, send: Any = send) -> None:
-                if not (_is_media(data) and draw.random() < share):
+                if not (_is_media(data) and draw.random() < (self._share or 0.0)):
                     await send(data, component)
 
             def receive_some(data: bytes, component: int, received: Any = received) -> None:
-                if not (_is_media(data) and draw.random() < share):
+                if not (_is_media(data) and draw.random() < (self._share or 0.0)):
                     received(data, component)
 
             transport._connection.sendto = send_some

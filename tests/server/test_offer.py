@@ -77,6 +77,19 @@ def test_one_video_is_taken_and_the_rest_left(client: httpx.Client, offer: str) 
     assert client.delete(f"/v1/webrtc/{answered['session']}").status_code == 204
 
 
+def test_attributes_of_the_whole_session(client: httpx.Client, offers: tuple[str, str]) -> None:
+    """Publishers such as OBS say once, above the media, what holds for all of it."""
+    head, section = offers[1].split("m=video", 1)
+    shared = ("a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup")
+    lines = section.splitlines()
+    moved = [line for line in lines if line.startswith(shared)]
+    kept = [line for line in lines if not line.startswith(shared)]
+    sdp = head + "\r\n".join([*moved, "m=video" + kept[0], *kept[1:]]) + "\r\n"
+    answered = client.post("/v1/whip", content=sdp.encode(), headers=SDP)
+    assert answered.status_code == 201, answered.text
+    assert client.delete(answered.headers["location"]).status_code == 200
+
+
 def test_what_is_left_of_candidates(offer: str) -> None:
     lines = [
         "a=candidate:1 1 UDP 2122262783 0a1b2c3d-0000-4000-8000-aabbccddeeff.local 54321 typ host",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +26,10 @@ log = logging.getLogger("sightline.server")
 class Channels:
     """Every channel gets every result: newest only, where it is slower than they come.
 
-    values: the offer's options, which a message may change. close: ends the peer.
+    values: the offer's options, which a message may change.
     """
 
-    def __init__(self, values: dict[str, Any], close: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, values: dict[str, Any]) -> None:
         self._values = values
         self._channels: dict[RTCDataChannel, str | None] = {}  # with the result that waits
         self._stream: LiveStream | None = None
