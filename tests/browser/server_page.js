@@ -1,5 +1,5 @@
 // A page on the server whose pictures are known: a photo that moves along a known path.
-const { connectWebRtc, connectWebSocket } = await import("/sightline.js");
+const { connectWebRtc, connectWebSocket } = await import(window.library ?? "/sightline.js");
 
 const WIDTH = 640;
 const HEIGHT = 360;

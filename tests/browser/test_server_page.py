@@ -10,7 +10,9 @@ import base64
 import json
 import socket
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -181,6 +183,50 @@ def test_a_page_without_permissions_connects_without_telling_its_address(
     candidates = [line.split() for line in lines if line.startswith("a=candidate:")]
     assert candidates
     assert all(parts[4].endswith(".local") for parts in candidates)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_page_of_another_origin_uses_the_server_where_it_is_allowed(
+    live: Callable[..., LivePage],
+    built_page: None,
+    atto_bundle: Path,
+    shared: Path,
+    bear: Path,
+    other_origin: str,
+    way: str,
+) -> None:
+    with serving((atto_bundle,), shared, "--cors-origin", other_origin) as url:
+        lab = Lab(live().page, other_origin)
+        lab.page.goto(other_origin)
+        lab.page.evaluate("(library) => { window.library = library; }", f"{url}sightline.js")
+        lab.page.add_script_tag(path=LAB, type="module")
+        lab.until("window.lab !== undefined")
+        lab.start(way, bear, url=url)
+        lab.until("lab.results.length > 5")
+        assert lab.errors == []
+
+
+class EmptyPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>another origin</title>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def other_origin() -> Iterator[str]:
+    """The origin of an empty page."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 @pytest.fixture

@@ -191,8 +191,12 @@ export class LivePage {
   #follow(state: RemoteState): void {
     this.#connection = state;
     if (state.kind === "waiting" || state.kind === "failed") {
+      const isTriedAgain = state.kind === "waiting";
+      const remedy = this.#remedyFor(state.error, isTriedAgain);
+      const note = isTriedAgain ? "It is tried again by itself." : "";
       this.#isProblemOfConnection = true;
-      this.#stage.showProblem(state.error, this.#remedyFor(state.error, state.kind === "waiting"));
+      this.#stage.showProblem(state.error, remedy, note);
+      this.#clearResult(); // boxes that stay behind would be of something else
     }
     if (state.kind === "ready" && this.#isProblemOfConnection) {
       this.#isProblemOfConnection = false;

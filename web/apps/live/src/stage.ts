@@ -74,10 +74,10 @@ export class Stage {
   }
 
   /** The error in words, with a button for what may help. */
-  showProblem(error: unknown, remedy: Remedy): void {
+  showProblem(error: unknown, remedy: Remedy, note = ""): void {
     const { title, advice } = describeProblem(error);
     setText(element("problem-title", HTMLParagraphElement), title);
-    setText(element("problem-advice", HTMLParagraphElement), advice);
+    setText(element("problem-advice", HTMLParagraphElement), `${advice} ${note}`.trim());
     setText(button("problem-retry"), remedy.label);
     this.#remedy = remedy;
     this.#problem.hidden = false;

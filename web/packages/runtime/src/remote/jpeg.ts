@@ -1,6 +1,8 @@
 /** Frames as JPEG files, made in a worker, no wider than asked for. */
 import { DetectorDisposed, FrameUnusable, WorkerFailed } from "../errors";
 import type { Frame } from "../protocol";
+import { startWorker } from "../workers";
+import workerUrl from "./jpegworker?worker&url";
 
 /** To the worker, which closes the frame. */
 export interface EncodeRequest {
@@ -20,7 +22,7 @@ export type EncodeAnswer = EncodedFrame | { readonly failure: string };
 
 /** Encodes one frame at a time. */
 export class JpegEncoder {
-  readonly #worker = new Worker(new URL("./jpegworker.ts", import.meta.url), { type: "module" });
+  readonly #worker = startWorker(workerUrl);
   #settle: ((answer: EncodeAnswer | Error) => void) | null = null;
   #ended: Error | null = null;
 

@@ -42,7 +42,9 @@ export async function gatherOffer(peer: RTCPeerConnection, signal: AbortSignal):
   signal.throwIfAborted();
   const sdp = peer.localDescription?.sdp ?? "";
   if (!sdp.includes("a=candidate:")) {
-    throw new MediaBlocked("this browser shows no network address to connect from");
+    throw new MediaBlocked(
+      "this browser gives no network address for WebRTC; WebSocket goes the way of the page itself",
+    );
   }
   return sdp;
 }

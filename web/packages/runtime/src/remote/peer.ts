@@ -1,7 +1,9 @@
 /** One WebRTC connection to the server, from the offer to its end. */
 import { MediaBlocked, type RemoteError, RemoteUnreachable, StreamUnsendable } from "../errors";
+import { startWorker } from "../workers";
 import { FrameClock } from "./frameclock";
 import type { TapMessage } from "./frametap";
+import tapUrl from "./frametap?worker&url";
 import { endSession, gatherOffer, postOffer, preferredCodecs } from "./offer";
 import {
   type FrameAnswer,
@@ -105,7 +107,7 @@ class PeerSession {
   /** A worker that tells the frames' RTP timestamps as they leave; null where it cannot be. */
   async #openTap(): Promise<Worker | null> {
     if (typeof RTCRtpScriptTransform === "undefined") return null;
-    const worker = new Worker(new URL("./frametap.ts", import.meta.url), { type: "module" });
+    const worker = startWorker(tapUrl);
     this.#closers.push(() => worker.terminate());
     return await new Promise<Worker | null>((resolve) => {
       const timer = setTimeout(resolve, TAP_START_MS, null);
