@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+with contextlib.suppress(ImportError):
+    import pylibsrtp  # noqa: F401 - crashes where TensorFlow is loaded before it (engines/tensorflow.py)
 
 if TYPE_CHECKING:
     from sightline.models.deimv2.network import DeimV2

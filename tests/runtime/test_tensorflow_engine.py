@@ -147,3 +147,12 @@ def test_without_tensorflow_the_extra_is_named(
 def test_no_threads_are_no_number_of_threads(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at least 1, not 0"):
         open_engine(tmp_path, MANIFEST, threads=0)
+
+
+def test_webrtc_works_in_a_process_that_runs_tensorflow() -> None:
+    code = (
+        "from sightline.runtime.engines.tensorflow import import_tensorflow as load\n"
+        "load('a test')\nimport aiortc"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr

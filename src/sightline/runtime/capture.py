@@ -312,8 +312,9 @@ def _find_video(container: InputContainer) -> VideoStream:
     return video
 
 
-def _to_picture(frame: VideoFrame) -> Image.Image:
-    picture: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+def to_picture(frame: VideoFrame) -> Image.Image:
+    """The upright frame in RGB. May be called in any thread."""
+    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
     turn = _QUARTER_TURNS.get(frame.rotation % 360)
     return picture if turn is None else picture.transpose(turn)
 

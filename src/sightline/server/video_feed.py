@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sightline.data.images import MAX_PIXELS
+from sightline.runtime.capture import to_picture
 from sightline.server.frame_buffer import EncodedFrame, FrameBuffer
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
 MAX_WAITING = 30  # encoded frames, a second of most streams; decoding VGA takes 1 ms a frame
 _REQUEST_S = 0.5  # between requests for a key frame: it takes a round trip, and is large
 _LOW_DELAY = 0x80000  # AV_CODEC_FLAG_LOW_DELAY: a picture is not held back for others
-_QUARTER_TURNS = {  # counter-clockwise, as Pillow turns
-    90: Image.Transpose.ROTATE_90,
-    180: Image.Transpose.ROTATE_180,
-    270: Image.Transpose.ROTATE_270,
-}
 _QUEUE, _BUFFER = "_RTCRtpReceiver__decoder_queue", "_RTCRtpReceiver__jitter_buffer"
 
 log = logging.getLogger("sightline.server")
@@ -58,9 +54,7 @@ class ReceivedFrame:
 
     def open_picture(self) -> Image.Image:
         """The upright picture in RGB. May be called in any thread."""
-        picture = Image.fromarray(self.video.to_ndarray(format="rgb24"))
-        turn = _QUARTER_TURNS.get(self.video.rotation % 360)
-        return picture if turn is None else picture.transpose(turn)
+        return to_picture(self.video)
 
 
 class VideoFeed:

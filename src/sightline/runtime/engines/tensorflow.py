@@ -86,6 +86,8 @@ def import_tensorflow(purpose: str) -> Any:
     value set by the user is kept. Raises MissingExtra.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with contextlib.suppress(ImportError):  # WebRTC's encryption: loaded after TensorFlow, whose
+        import pylibsrtp  # noqa: F401 - cryptographic functions it then calls, it crashes
     try:
         with quiet_stderr():
             import tensorflow
