@@ -259,7 +259,7 @@ class _Decoder:
             if frame.is_corrupt:
                 self._start_anew()
                 return
-            yield self._ticks(frame.pts), partial(_to_picture, frame)
+            yield self._ticks(frame.pts), partial(to_picture, frame)
 
     def _start_anew(self) -> None:
         if self._waits_since_s is None and self._codec.is_open:
