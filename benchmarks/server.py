@@ -218,9 +218,7 @@ def _sightline(model: Path) -> Iterator[tuple[int, int, int]]:
     port = free_port()
     command = [sys.executable, "-m", "sightline.cli.main", "serve", str(model)]
     with running([*command, "--port", str(port)], port) as server:
-        plan = re.search(r"(\d+) workers? x (\d+) threads?", "".join(server.lines)) or re.match(
-            "(.)(.)", "21"
-        )
+        plan = re.search(r"(\d+) images? at a time on (\d+) threads?", "".join(server.lines))
         assert plan, server.lines
         yield port, int(plan[1]), int(plan[2])
 
@@ -254,10 +252,12 @@ def running(command: list[str], port: int) -> Iterator[Running]:
         for _ in range(600):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    probe.settimeout(60)  # the port is taken before the model is loaded
+                    probe.sendall(b"GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+                    assert probe.recv(1), lines
                     break
             assert process.poll() is None, lines
             time.sleep(0.1)
-        time.sleep(0.5)
         yield Running(process.pid, lines)
     finally:
         process.terminate()

@@ -18,7 +18,7 @@ from sightline.manifest import MANIFEST_NAME, WEIGHTS_NAME, Manifest, read_manif
 from sightline.runtime.detector import Detector
 from sightline.runtime.locate import locate_bundle
 from sightline.server.errors import RequestRefused
-from sightline.server.plan import Plan
+from sightline.server.plan import Plan, load_detectors
 
 log = logging.getLogger("sightline.server")
 
@@ -170,11 +170,7 @@ def load_model(folder: Path, name: str, plan: Plan) -> ServedModel:
     if manifest.target == "tfjs":
         verify_files(folder, manifest, tuple(manifest.files))
     else:
-        # Without threads of its own a session runs in the worker that calls it: one does for all.
-        count = 1 if plan.threads == 1 else plan.workers
-        detectors = tuple(
-            Detector.load(folder, threads=plan.threads, device=plan.device) for _ in range(count)
-        )
+        detectors = load_detectors(folder, plan)
     # What was read may have been exchanged while it was loaded.
     if _version(folder) != version:
         raise BundleDamaged(f"{folder} changed while it was read; it is read again")
