@@ -57,14 +57,12 @@ def choose_plan(folder: Path, config: ServeConfig) -> Plan:
     plans = [Plan(*candidate, config.device, manifest.batch) for candidate in candidates]
     detectors = [load_detectors(folder, plan) for plan in plans]
     # In turns, and the best of each counts: other work on the machine comes and goes.
-    rounds = [
-        [_measure(plan, each) for plan, each in zip(plans, detectors, strict=True)]
-        for _ in range(_ROUNDS)
-    ]
-    measured = [
-        replace(plan, images_per_s=max(rates)) for plan, *rates in zip(plans, *rounds, strict=True)
-    ]
-    return max(measured, key=lambda plan: plan.images_per_s)
+    rates: list[list[float]] = [[] for _ in plans]
+    for _ in range(_ROUNDS):
+        for known, plan, each in zip(rates, plans, detectors, strict=True):
+            known.append(_measure(plan, each))
+    best, rate = max(zip(plans, map(max, rates), strict=True), key=lambda pair: pair[1])
+    return replace(best, images_per_s=rate)
 
 
 def load_detectors(folder: Path, plan: Plan) -> tuple[Detector, ...]:
