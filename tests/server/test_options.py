@@ -87,3 +87,16 @@ def test_a_model_or_label_that_is_not_there_is_refused(atto: ModelStore) -> None
         Options(labels=("dog", "unicorn")).check(atto)
     assert caught.value.code == "invalid-request"
     assert Options(labels=("dog",)).check(atto) is atto.default
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("treshold", "threshold"), ("label", "labels"), ("tracks", "track")]
+)
+def test_a_misspelt_option_is_refused(key: str, meant: str) -> None:
+    with pytest.raises(RequestRefused, match=f"did you mean {meant}"):
+        read_options({key: "1"})
+
+
+def test_what_is_no_option_is_let_pass() -> None:
+    others = ("token", "name", "sdp", "type", "image", "boxes", "binary_data_output", "credit")
+    assert read_options(dict.fromkeys(others, "x")) == Options()

@@ -32,7 +32,15 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:  # while the command's file was read
+        print("sightline: stopped", file=sys.stderr)
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a code page without a class's letters
     arguments = list(sys.argv[1:] if argv is None else argv)

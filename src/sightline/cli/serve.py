@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import threading
 import webbrowser
@@ -48,6 +49,9 @@ def run(args: argparse.Namespace) -> int:
     from sightline.server.run import serve
     from sightline.workflow.resolve import ensure_bundle
 
+    # Until the server runs, which has its own ways: as process 1 of a container this one would
+    # not be ended by SIGTERM otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     values = config_values(args, ServeConfig)
     if values["token"] is None and not values["open"]:
         values["token"] = os.environ.get(TOKEN_VARIABLE) or None
@@ -103,13 +107,13 @@ def announce(endpoint: Endpoint, config: ServeConfig) -> None:
 def _what_is_served(endpoint: Endpoint) -> list[str]:
     from sightline.runtime.engines.onnx import find_provider
 
-    first, *others = endpoint.model_names
     plan = endpoint.plan
     share = f"{_count(plan.workers, 'image')} at a time on {_count(plan.threads, 'thread')} each"
     rate = f", about {plan.images_per_s:.0f} a second" if plan.images_per_s else ""
     base = endpoint.urls[0].partition("?")[0]
+    models = [f"{name} ({folder})" for name, folder in endpoint.models.items()]
     return [
-        f"Serving {first}" + (f" (default), {', '.join(others)}" if others else ""),
+        f"Serving {', '.join(models)}" + ("; the first is the default" if models[1:] else ""),
         f"{find_provider(plan.device)}: {share}{rate}",
         f"For programs: {base}docs; numbers: {base}metrics",
     ]

@@ -47,10 +47,9 @@ def read_ice_servers(texts: Sequence[str]) -> tuple[IceServer, ...]:
 def _read(text: str) -> IceServer:
     found = _STUN.fullmatch(text) or _TURN.fullmatch(text)
     if found is None or not 0 < int(found["port"] or 1) < 65536:
-        kind = text.partition(":")[0]
         raise ConfigError(
             "--ice-server takes stun:HOST:PORT, turn:USER:PASSWORD@HOST:PORT or turns: likewise, "
-            f"with ?transport=tcp if need be; one that begins with {kind[:10]!r} is none of these"
+            f"with ?transport=tcp if need be; {_shown(text)} is none of these"
         )
     address = found["host"] + (f":{found['port']}" if found["port"] else "")
     if found.re is _STUN:
@@ -60,6 +59,11 @@ def _read(text: str) -> IceServer:
         raise ConfigError("--ice-server: turns: goes over TCP, not ?transport=udp")
     query = f"?transport={transport}" if transport else ""
     return IceServer(f"{scheme}:{address}{query}", found["user"], found["password"])
+
+
+def _shown(text: str) -> str:
+    """What was given, as far as it holds no password."""
+    return repr(text[:60]) if "@" not in text else f"what begins with {text[:5]!r}"
 
 
 def _quote(text: str) -> str:

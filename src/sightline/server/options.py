@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sightline.server.served import ModelStore, ServedModel
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 MAX_COUNT = 300
+_KEYS = ("model", "threshold", "labels", "max", "track", "motion")
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,15 @@ class Options:
 
 
 def read_options(values: Mapping[str, Any]) -> Options:
-    """Options from query parameters, form fields or JSON; other keys are not looked at.
+    """Options from query parameters, form fields or JSON; these may hold other things as well.
 
-    Raises RequestRefused (invalid-request) naming the field.
+    Raises RequestRefused (invalid-request) naming the field, or the option that a misspelt one
+    is near to.
     """
+    for key in values:
+        near = get_close_matches(key, _KEYS, n=1) if key not in _KEYS else []
+        if near:
+            raise RequestRefused("invalid-request", f"{key[:40]}: did you mean {near[0]}?")
     labels = values.get("labels")
     if isinstance(labels, str):
         labels = [part.strip() for part in labels.split(",") if part.strip()]

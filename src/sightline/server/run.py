@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -35,10 +35,13 @@ _BACKLOG = 256
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server can be reached. `urls`: to open, token included, the nearest first."""
+    """Where a server can be reached. `urls`: to open, token included, the nearest first.
+
+    models: the folder of each by its name, the default first.
+    """
 
     urls: tuple[str, ...]
-    model_names: tuple[str, ...]
+    models: Mapping[str, Path]
     access: Access
     is_local: bool
     plan: Plan
@@ -70,7 +73,7 @@ def serve(
         app = create_app(store, config, access=access)
         endpoint = Endpoint(
             urls=_urls(listener, access.token, "https" if certificate else "http"),
-            model_names=tuple(model.name for model in store),
+            models={model.name: model.folder for model in store},
             access=access,
             is_local=is_loopback(config.host),
             plan=plan,
@@ -116,7 +119,9 @@ def open_socket(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise ServerError(f"{host!r} is no address of this machine ({error})") from error
+        raise ServerError(
+            f"{host!r} is no address of this machine; try 127.0.0.1 or 0.0.0.0"
+        ) from error
     listener = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share the port

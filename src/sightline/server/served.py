@@ -154,7 +154,9 @@ class ModelStore:
                     continue
                 loaded = load_model(model.folder, model.name, self.plan)
             except (SightlineError, OSError) as error:
-                log.warning("%s stays as it was loaded: %s", model.name, error)
+                is_gone = isinstance(error, FileNotFoundError)
+                reason = f"{model.folder} has no {MANIFEST_NAME}" if is_gone else error
+                log.warning("%s stays as it was loaded: %s", model.name, reason)
                 continue
             self._previous[model.name] = model.version, model.files
             self._models[model.name] = loaded
