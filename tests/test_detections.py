@@ -79,6 +79,29 @@ def test_draw_leaves_the_original_and_marks_the_boxes(found: Detections) -> None
     assert found[:0].draw(image).getextrema() == ((255, 255),) * 3
 
 
+@pytest.mark.parametrize(
+    ("x1", "y1"), [(60, 60), (10, 0), (10, -3), (10, 5), (150, 2), (-4, 100), (10, 118), (400, 300)]
+)
+def test_a_label_is_drawn_whole_wherever_its_box_is(x1: int, y1: int) -> None:
+    """The same pixels of text as where there is room on all sides."""
+
+    def draw_text(x1: int, y1: int) -> set[tuple[int, int]]:
+        tv = Detections(
+            np.array([[x1, y1, x1 + 40, y1 + 30]], np.float32),
+            np.array([0.59], np.float32),
+            np.zeros(1, np.int32),
+            ("tv",),
+            200,
+            120,
+        )
+        picture = np.asarray(tv.draw(Image.new("RGB", (200, 120), "white")))
+        rows, columns = np.nonzero((picture < 40).all(axis=2))
+        assert rows.size
+        return {*zip((rows - rows.min()).tolist(), (columns - columns.min()).tolist(), strict=True)}
+
+    assert draw_text(x1, y1) == draw_text(50, 50)
+
+
 def test_draws_boxes_beyond_the_edge_and_without_area() -> None:
     odd = Detections(
         np.array([[-50, -50, 500, 500], [5, 5, 5, 5], [8, 8, 2, 2]], np.float32),

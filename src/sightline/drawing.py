@@ -20,7 +20,10 @@ def class_color(label_id: int) -> tuple[int, int, int]:
 
 
 def draw_detections(image: Image, detections: Detections) -> Image:
-    """A copy of `image` with each detection's box, label and score."""
+    """A copy of `image` with each detection's box, label and score.
+
+    A label stands on its box, or in it where there is no room above; always within the picture.
+    """
     from PIL import ImageDraw, ImageFont
 
     picture = image.convert("RGB")
@@ -35,7 +38,8 @@ def draw_detections(image: Image, detections: Detections) -> Image:
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
         height = bottom - top + 2 * line_px
         width = right - left + 2 * line_px
-        y_text = y1 - height if y1 >= height else y1
-        pen.rectangle((x1, y_text, x1 + width, y_text + height), fill=color)
-        pen.text((x1 + line_px - left, y_text + line_px - top), text, fill="black", font=font)
+        x_text = max(0, min(x1, picture.width - width - 1))
+        y_text = max(0, min(y1 - height if y1 >= height else y1, picture.height - height - 1))
+        pen.rectangle((x_text, y_text, x_text + width, y_text + height), fill=color)
+        pen.text((x_text + line_px - left, y_text + line_px - top), text, fill="black", font=font)
     return picture
