@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import queue
 import struct
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,7 +111,9 @@ def read_pictures(path: Path) -> list[bytes]:
         "cam=rtsp://",
         "cam=http://[::1/x?hidden",
         "cam=udp://127.0.0.1:5000",
+        "foo",
         "rtsp://bob:hidden@camera/1",
+        "rtsp://bob:hidden@camera/1?stream=2",
         "x" * 65 + "=clip.mp4",
     ],
 )
@@ -117,6 +121,8 @@ def test_malformed_sources_are_refused_without_showing_the_address(text: str) ->
     with pytest.raises(ConfigError, match="--source") as caught:
         read_sources([text])
     assert "hidden" not in str(caught.value)
+    if not text.startswith("cam="):
+        assert "NAME=URL is expected, such as door=rtsp://" in str(caught.value)
 
 
 def test_sources_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +142,7 @@ def test_sources_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_does_not_start_with_sources_it_cannot_keep(atto: ModelStore) -> None:
-    with pytest.raises(ConfigError, match="two words"):
+    with pytest.raises(ConfigError, match="is no name"):
         create_app(atto, ServeConfig(source=("two words=clip.mp4",)))
     with pytest.raises(ConfigError, match="no room for listeners"):
         create_app(atto, ServeConfig(source=("a=a.mp4", "b=b.mp4"), max_sessions=2))
@@ -351,7 +357,86 @@ def test_a_still_picture_shows_what_the_camera_sees(start: Start, clip: Path) ->
 def test_no_still_picture_of_a_camera_that_is_away(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_problem: CheckProblem
 ) -> None:
-    monkeypatch.setattr(listen, "PICTURE_S", 0.2)
+    monkeypatch.setattr(listen, "PICTURE_S", 3600.0)  # nothing is waited for
     with start(source=(f"cam={tmp_path / 'none.mp4'}",)) as client:
-        check_problem(client.get("/v1/streams/cam/frame.jpg"), "not-found")
+        told = check_problem(client.get("/v1/streams/cam/frame.jpg"), "source-unavailable")
+        assert "there is no such file" in told["detail"]
         assert state(client)["listeners"] == 0
+        client.app.state.service.board.open("door", "whip")  # type: ignore[attr-defined]
+        told = check_problem(client.get("/v1/streams/door/frame.jpg"), "not-found")
+        assert "WHIP" in told["detail"]
+
+
+def test_no_still_picture_of_a_camera_that_says_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch, check_problem: CheckProblem
+) -> None:
+    monkeypatch.setattr(listen, "PICTURE_S", 0.2)
+    with (
+        camera(silence) as server,
+        start(source=(f"cam=http://127.0.0.1:{server.port}/",)) as client,
+    ):
+        check_problem(client.get("/v1/streams/cam/frame.jpg"), "source-unavailable")
+        assert state(client)["listeners"] == 0
+
+
+def test_listeners_are_told_that_a_camera_is_away(
+    start: Start, photo: bytes, contracts: Path
+) -> None:
+    schema = json.loads((contracts / "wire.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+
+    def receive_error(socket: ClientConnection) -> Message:
+        while (message := receive(socket))["type"] != "error":
+            pass
+        validator.validate(message)
+        assert message["error"]["code"] == "source-unavailable"
+        assert "127.0.0.1" not in message["error"]["detail"]
+        return message
+
+    with camera(mjpeg([photo])) as server:
+        port = server.port
+        with start(source=(f"cam=http://127.0.0.1:{port}/",)) as client, watching(client) as socket:
+            assert receive(socket)["type"] == "detections"
+            server.is_on = False
+            server.shutdown()
+            server.server_close()
+            told = receive_error(socket)
+            while "Connection refused" not in told["error"]["detail"]:
+                told = receive_error(socket)
+            with watching(client) as late:
+                assert receive(late) == told
+            with camera(mjpeg([photo]), port):
+                assert receive(socket)["type"] == "detections"  # it was told once
+                with watching(client) as late:
+                    assert receive(late)["type"] == "detections"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("photo.jpg", "the file is no video"),
+        ("text.mp4", "the file is no video"),
+        ("folder", "it is a folder"),
+        ("none.mp4", "there is no such file"),
+        ("http://host.invalid/", "host name is not found"),
+        ("rtsp://host.invalid/", "host name is not found"),
+    ],
+)
+def test_why_a_source_cannot_be_opened_is_said(
+    name: str, reason: str, photo: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    (tmp_path / "text.mp4").write_text("no video\n" * 100)
+    (tmp_path / "folder").mkdir()
+    (spec,) = read_sources([f"cam={name if '://' in name else tmp_path / name}"])
+    states: queue.Queue[capture.CaptureState] = queue.Queue()
+    source = capture.LiveCapture(spec, lambda picture: None, states.put)
+    source.start()
+    try:
+        told = states.get(timeout=30)
+    finally:
+        source.stop()
+    source.join(30)
+    assert told.state == "waiting"
+    assert reason in str(told.error)
+    assert states.empty()

@@ -186,6 +186,8 @@ def test_a_quiet_stream_shows_that_it_lives(
     ):
         lines = events.iter_lines()
         read_event(lines)  # ready
+        fields, message = read_event(lines)
+        assert (fields["event"], message["error"]["code"]) == ("problem", "source-unavailable")
         assert [next(lines) for _ in range(4)] == [": still here", "", ": still here", ""]
 
 
@@ -272,6 +274,30 @@ def test_a_slot_holds_the_newest_message_and_the_last_before_the_end() -> None:
     newest, ready = {"type": "still", "frame": 4}, {"type": "ready", "model": "m"}
     assert asyncio.run(play()) == [newest, ready, None, ready, None]
     assert watched == [True, False, True, False]
+
+
+def test_a_stream_that_is_down_says_so_to_those_who_come_until_it_is_up() -> None:
+    error = {"code": "source-unavailable"}
+
+    async def play() -> list[Any]:
+        stream = StreamBoard().open("cam", "source")
+        taken = []
+        with stream.listen() as slot:
+            stream.go_down(error)
+            stream.send({"type": "still", "frame": 1})  # was still at work
+            taken.append(await slot.take())
+            with stream.listen() as late:
+                taken.append(await late.take())
+            stream.come_up()
+            stream.send({"type": "still", "frame": 2})
+            taken.append(await slot.take())
+        with stream.listen() as later:
+            stream.close()
+            taken.append(await later.take())
+        return taken
+
+    told = {"type": "error", "error": error}
+    assert asyncio.run(play()) == [told, told, {"type": "still", "frame": 2}, None]
 
 
 def _vanish(client: httpx.Client, path: str) -> None:

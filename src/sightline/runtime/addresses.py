@@ -20,6 +20,7 @@ from sightline.errors import ConfigError, MissingExtra
 _NAME_FORM = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _DEVICE_FORM = re.compile(r"(v4l2|dshow|avfoundation):(.+)")
 _SCHEME_FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_EXAMPLE = "door=rtsp://192.168.1.20/live or clip=clip.mp4"
 _VIDEO_FORMATS = (
     "mpjpeg,mjpeg,jpeg_pipe,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,"
     "h264,hevc,m4v,mpegvideo,ivf"
@@ -54,10 +55,10 @@ def read_sources(texts: Sequence[str]) -> tuple[SourceSpec, ...]:
     for text in texts:
         name, equals, address = text.partition("=")
         if not (equals and address and _NAME_FORM.fullmatch(name)):
-            shown = name[:64] if equals else "a text without ="  # an address may hold a password
-            raise ConfigError(
-                f"--source takes NAME=URL, the name of letters, digits and . _ -, not {shown!r}"
-            )
+            # What was given is not shown: an address may hold a password, and a "=" too.
+            wrong = "what stands before = is no name, of letters, digits and . _ -"
+            wrong = wrong if address else "nothing follows =" if equals else "there is no ="
+            raise ConfigError(f"--source: NAME=URL is expected, such as {_EXAMPLE}; {wrong}")
         if name in specs:
             raise ConfigError(f"--source {name} is given twice: give each source a name of its own")
         specs[name] = _read_address(name, address)

@@ -5,8 +5,10 @@ Knows pictures and their times, no model. Nothing over 25 megapixels is decoded.
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -24,6 +27,7 @@ from sightline.runtime.addresses import SourceSpec
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.error import FFmpegError
     from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
@@ -79,14 +83,21 @@ class LiveCapture:
     """A thread that reads one source from `start` to `stop` and connects again when it ends.
 
     on_picture is called in that thread, and only while pictures are wanted: otherwise a camera's
-    data is read and thrown away undecoded, and a file stands still.
+    data is read and thrown away undecoded, and a file stands still. on_state is called there too,
+    for each new state.
     """
 
-    def __init__(self, spec: SourceSpec, on_picture: Callable[[LivePicture], None]) -> None:
+    def __init__(
+        self,
+        spec: SourceSpec,
+        on_picture: Callable[[LivePicture], None],
+        on_state: Callable[[CaptureState], None],
+    ) -> None:
         self.state = CaptureState()
         self._is_wanted = threading.Event()
         self._spec = spec
         self._on_picture = on_picture
+        self._on_state = on_state
         self._is_stopped = threading.Event()
         self._count = 0
         self._start_s = self._heard_s = 0.0
@@ -129,10 +140,15 @@ class LiveCapture:
             if reason != told or time.monotonic() > told_s + _TELL_AGAIN_S:
                 log.warning("source %s: %s; trying again", self._spec.name, reason)
                 told, told_s = reason, time.monotonic()
-            self.state = replace(self.state, state="waiting", error=reason)
+            self._enter(replace(self.state, state="waiting", error=reason))
             # Jitter, so that all sources of a camera server do not come back in one moment.
             self._is_stopped.wait(delay_s * random.uniform(0.5, 1.0))
             delay_s = min(2 * delay_s, _MAX_DELAY_S)
+
+    def _enter(self, state: CaptureState) -> None:
+        if state != self.state:
+            self.state = state
+            self._on_state(state)
 
     def _play_once(self) -> str | None:
         """Plays until the end; gives the reason where that is an error."""
@@ -144,7 +160,8 @@ class LiveCapture:
             is_silent = time.monotonic() >= self._heard_s + SILENCE_S
             if is_silent and not self._spec.is_file:  # each protocol has an error of its own
                 return f"nothing came for {SILENCE_S:g} s"
-            return error.strerror or type(error).__name__  # str() would show the address
+            is_open = self.state.state == "live"
+            return _describe(error) if is_open else _explain(self._spec, error)
         except SourceError as error:
             return str(error)
         except Exception as error:
@@ -158,7 +175,7 @@ class LiveCapture:
             size = (video.codec_context.width or None, video.codec_context.height or None)
             rate = video.average_rate or video.guessed_rate
             fps = round(float(rate), 2) if rate and 0 < rate <= 1000 else None
-            self.state = CaptureState("live", None, *size, fps)
+            self._enter(CaptureState("live", None, *size, fps))
             clock = _FileClock(fps) if self._spec.is_file else None
             for pts, opener in self._pictures(container, video):
                 if clock is not None:
@@ -173,6 +190,8 @@ class LiveCapture:
         import av
 
         spec = self._spec
+        if spec.is_file and Path(spec.address).is_dir():
+            raise SourceError("it is a folder: name a video file in it")
         if spec.is_file and not Path(spec.address).is_file():
             raise SourceError("there is no such file")
         if spec.format and spec.format not in _available_formats():
@@ -296,6 +315,36 @@ class _FileClock:
             self._start_s -= due_in_s
             return 0.0
         return due_in_s
+
+
+def _explain(spec: SourceSpec, error: FFmpegError) -> str:
+    """Why a source could not be opened, and what to do where that is known."""
+    import av
+
+    # A format that is not in the whitelist counts as an invalid argument.
+    is_no_video = isinstance(error, av.error.InvalidDataError) or error.errno == errno.EINVAL
+    if is_no_video and spec.is_file:
+        return "the file is no video: give one such as MP4, MKV, WebM, AVI or MPEG-TS"
+    if is_no_video and spec.format in (None, "rtsp"):
+        return "what comes from there is no video: give an RTSP or MJPEG address, or a video file's"
+    if error.errno == errno.ENOENT and not spec.is_file:
+        return "there is no such device"
+    if error.errno == errno.EIO and not spec.is_file and not _is_host_known(spec.address):
+        return "its host name is not found: check the address, and this machine's name server"
+    return _describe(error)
+
+
+def _describe(error: FFmpegError) -> str:
+    return error.strerror or type(error).__name__  # str() would show the address
+
+
+def _is_host_known(address: str) -> bool:
+    """False where the address has a host name that this machine cannot look up."""
+    host = urlsplit(address).hostname
+    try:
+        return host is None or bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
 
 
 def _find_video(container: InputContainer) -> VideoStream:

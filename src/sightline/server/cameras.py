@@ -15,8 +15,9 @@ from PIL import Image
 
 from sightline.errors import ConfigError
 from sightline.runtime.addresses import SourceSpec, read_sources
-from sightline.runtime.capture import LiveCapture, LivePicture
+from sightline.runtime.capture import CaptureState, LiveCapture, LivePicture
 from sightline.server.config import ServeConfig
+from sightline.server.errors import problem
 from sightline.server.options import Options
 from sightline.server.service import Service
 
@@ -54,12 +55,12 @@ class _Camera:
     """From one capture's thread to the event loop: the newest picture only."""
 
     def __init__(self, service: Service, spec: SourceSpec) -> None:
-        self.capture = LiveCapture(spec, self._take)
+        self.capture = LiveCapture(spec, self._take, self._take_state)
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._newest: LivePicture | None = None
         self._looked_at: deque[tuple[int, Image.Image]] = deque(maxlen=2)  # told of, and at work
-        broadcast = service.board.open(spec.name, "source")
+        self._broadcast = broadcast = service.board.open(spec.name, "source")
         broadcast.describe = self._describe
         broadcast.find_picture = lambda frame: dict(self._looked_at).get(frame)
         broadcast.watch = self._watch
@@ -74,6 +75,17 @@ class _Camera:
         self.capture.want(is_watched)
         if not is_watched:
             self._looked_at.clear()
+
+    def _take_state(self, state: CaptureState) -> None:
+        with suppress(RuntimeError):  # the loop has closed before this thread noticed
+            self._loop.call_soon_threadsafe(self._tell_state, state)
+
+    def _tell_state(self, state: CaptureState) -> None:
+        if state.error is None:
+            self._broadcast.come_up()
+            return
+        detail = f"No pictures come from this source: {state.error}. The server goes on trying."
+        self._broadcast.go_down(problem("source-unavailable", detail))
 
     def _take(self, picture: LivePicture) -> None:
         with self._lock:

@@ -20,6 +20,7 @@ contracts/error.schema.json. `detail` is for people and never tells of paths, ve
     internal              500     a fault of the server, written to its log
     not-available         501     this installation lacks a part; its operator can add it
     busy                  503     full, or stopping; Retry-After says when to ask again
+    source-unavailable    503     a camera or file of the server gives no pictures just now
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "internal": 500,
     "not-available": 501,
     "busy": 503,
+    "source-unavailable": 503,
 }
 _CODE_OF_STATUS = {400: "malformed-request", 404: "not-found", 405: "method-not-allowed"}
 _INTERNAL = "The server failed at this request; its log says why."

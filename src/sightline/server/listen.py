@@ -64,7 +64,7 @@ def listen_router(service: Service) -> APIRouter:
                 "description": "the newest frame",
                 "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
             },
-            **problems("not-found", "invalid-request"),
+            **problems("not-found", "invalid-request", "source-unavailable", "busy"),
         },
     )
     async def stream_frame(request: Request, name: str, boxes: bool = False) -> Response:
@@ -154,20 +154,22 @@ async def _read_nothing(socket: WebSocket) -> None:
 
 async def _next_picture(listener: _Listener) -> tuple[Image.Image, Message]:
     """A picture with its message. Raises RequestRefused where none comes."""
-    try:
-        with listener.listen() as slot:
-            async with asyncio.timeout(PICTURE_S):
-                while (message := await slot.take()) is not None:
-                    picture = listener.stream.find_picture(message.get("frame", -1))
-                    if picture is not None:
-                        return picture, listener.narrow(message)
-    except TimeoutError:
-        pass
-    raise RequestRefused(
-        "not-found",
-        f"No picture came within {PICTURE_S:g} s: /v1/streams says how the stream is. Those of "
-        "publishers are not shown.",
-    )
+    find_picture = listener.stream.find_picture
+    if find_picture is None:
+        raise RequestRefused(
+            "not-found", "Streams of WHIP publishers have no still picture, those of sources have."
+        )
+    detail = f"No picture came within {PICTURE_S:g} s."
+    with suppress(TimeoutError), listener.listen() as slot:
+        async with asyncio.timeout(PICTURE_S):
+            while (message := await slot.take()) is not None:
+                picture = find_picture(message.get("frame", -1))
+                if picture is not None:
+                    return picture, listener.narrow(message)
+                if message["type"] == "error" and "frame" not in message:
+                    detail = message["error"]["detail"]
+                    break
+    raise RequestRefused("source-unavailable", detail)
 
 
 def _draw(picture: Image.Image, found: list[dict[str, Any]], labels: tuple[str, ...]) -> bytes:

@@ -63,8 +63,8 @@ class Broadcast:
 
     kind: whip or source. describe: gives fields of StreamInfo that whoever sends knows. watch:
     told True when the first listener comes, False when the last has gone. find_picture: the
-    picture that a message's "frame" is of, None where it is not held any more. Its methods are
-    called in the event loop.
+    picture that a message's "frame" is of, None where it is not held any more; itself None for a
+    stream without pictures to be shown. Its methods are called in the event loop.
     """
 
     def __init__(self, name: str, kind: str, closed: Callable[[], object]) -> None:
@@ -72,11 +72,12 @@ class Broadcast:
         self.kind = kind
         self.describe: Callable[[], dict[str, Any]] = dict
         self.watch: Callable[[bool], object] = bool
-        self.find_picture: Callable[[int], Image.Image | None] = lambda frame: None
+        self.find_picture: Callable[[int], Image.Image | None] | None = None
         self._closed = closed
         self._slots: set[Slot] = set()
         self._ready: Message | None = None
         self._size: dict[str, Any] = {}
+        self._fault: Message | None = None
         self._is_closed = False
 
     @property
@@ -87,14 +88,26 @@ class Broadcast:
     def send(self, message: Message) -> None:
         """Give every listener this message in place of one not taken yet.
 
-        A "ready" message is kept: each later listener gets it first.
+        A "ready" message is kept: each later listener gets it first. Results of the last frames
+        are late once the stream is down; they would take the place of what says so.
         """
+        if self._fault is not None and "frame" in message:
+            return
         if message["type"] == "ready":
             self._ready = message
         elif "width" in message:
             self._size = {key: message[key] for key in ("width", "height")}
         for slot in self._slots:
             slot.put(message)
+
+    def go_down(self, error: dict[str, Any]) -> None:
+        """Tell every listener why nothing comes, and those who come before `come_up`."""
+        self._fault = {"type": "error", "error": error}
+        self.send(self._fault)
+
+    def come_up(self) -> None:
+        """Results may follow."""
+        self._fault = None
 
     @property
     def ready(self) -> Message | None:
@@ -105,6 +118,8 @@ class Broadcast:
     def listen(self) -> Iterator[Slot]:
         """A slot that gets the messages from now on, and the end when the stream closes."""
         slot = Slot()
+        if self._fault is not None:
+            slot.put(self._fault)
         if self._is_closed:
             slot.put(None)
         self._slots.add(slot)
