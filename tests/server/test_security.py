@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -169,6 +170,35 @@ def test_browser_is_asked_for_the_token(start: Any) -> None:
     assert response.status_code == 401
     assert response.headers["content-type"].startswith("text/html")
     assert "<form>" in response.text and 'name="token"' in response.text
+
+
+def test_a_wrong_token_is_told_from_none(start: Any, check_problem: Any) -> None:
+    with start(token=TOKEN) as client:
+        cookie = {"Cookie": f"{client.app.state.service.access.cookie}=of-last-time"}
+        said = {
+            "Send the header": ({}, {"params": {"token": ""}}, {"headers": {"Cookie": "x=1"}}),
+            "That token is wrong": (
+                {"params": {"token": "wrong"}},
+                {"headers": {"Authorization": "Bearer wrong"}},
+                {"headers": cookie},
+            ),
+        }
+        for text, requests in said.items():
+            for request in requests:
+                problem = check_problem(client.get("/v1/models", **request), "token-required")
+                assert problem["detail"].startswith(text), request
+        for query, headers, text in (
+            ("", {}, ""),
+            ("?token=", {}, ""),
+            ("?token=<wrong>", {}, "That token is wrong."),
+            ("?token=wrong", cookie, "That token is wrong."),
+            ("", cookie, "The token that this browser has kept is not the right one any more."),
+        ):
+            page = client.get(f"/{query}", headers=HTML | headers)
+            assert page.status_code == 401
+            told = re.findall(r'role="alert">(.*)</p>', page.text)
+            assert told == ([text] if text else []), query
+            assert "wrong>" not in page.text.replace('class="wrong">', "")
 
 
 def test_rebound_host_is_refused_on_loopback(

@@ -48,15 +48,46 @@ _CONTENT_POLICY = "; ".join(
     )
 )
 
+# In one piece, as nothing else is sent without a token. Colours and font are the live page's.
 _ASKING_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Sightline</title>
-<meta name="viewport" content="width=device-width">
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:30rem;margin:4rem auto;padding:0 1rem}
-input,button{font:inherit;padding:.4em}</style>
+<html lang="en">
+<meta charset="utf-8">
+<title>Sightline</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root{color-scheme:light dark;--page:#f4f6f8;--card:#fff;--line:#dde3e9;--text:#101820;
+--muted:#586674;--accent:#0f766e;--on-accent:#fff;--danger:#b42318;
+font:16px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
+@media(prefers-color-scheme:dark){:root{--page:#0c1116;--card:#151c23;--line:#26313b;--text:#eaf0f5;
+--muted:#93a2b0;--accent:#2dd4bf;--on-accent:#04211d;--danger:#ff8a7a}}
+*{box-sizing:border-box}
+body{display:grid;min-height:100svh;margin:0;padding:16px;place-items:center;
+background:var(--page);color:var(--text)}
+main{width:100%%;max-width:26rem;padding:24px;border:1px solid var(--line);border-radius:16px;
+background:var(--card)}
+svg{display:block;width:40px;height:40px;fill:none;stroke:var(--accent);stroke-width:3;
+stroke-linecap:round;stroke-linejoin:round}
+circle{fill:var(--accent);stroke:none}
+h1{margin:14px 0 4px;font-size:21px;font-weight:650;letter-spacing:-.01em}
+p{margin:0;color:var(--muted);font-size:15px}
+.wrong{margin-top:12px;color:var(--danger);font-weight:600}
+form{display:flex;gap:8px;margin-top:16px}
+input,button{min-height:44px;border:1px solid var(--line);border-radius:12px;font:inherit}
+input{flex:1;min-width:0;padding:0 13px;background:var(--page);color:var(--text)}
+button{padding:0 18px;border-color:transparent;background:var(--accent);color:var(--on-accent);
+font-weight:600;cursor:pointer}
+:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+</style>
+<main>
+<svg viewBox="0 0 32 32" aria-hidden="true"><path d="M4 11V7a3 3 0 0 1 3-3h4M21 4h4a3 3 0 0 1 3
+3v4M28 21v4a3 3 0 0 1-3 3h-4M11 28H7a3 3 0 0 1-3-3v-4"/><circle cx="16" cy="16" r="5"/></svg>
 <h1>This server asks for its token</h1>
 <p>It was printed where the server was started.</p>
-<form><input name="token" type="password" autocomplete="off" aria-label="Token" autofocus>
+%s<form>
+<input name="token" type="password" autocomplete="off" aria-label="Token" required autofocus>
 <button>Open</button></form>
+</main>
+</html>
 """
 
 
@@ -106,14 +137,21 @@ class Access:
         WebSocket subprotocol."""
         if self.token is None:
             return True
+        right = self.token.encode()
+        return any(secrets.compare_digest(right, each.encode()) for each in self._shown(connection))
+
+    def shows_token(self, connection: HTTPConnection) -> bool:
+        """Whether any token is shown, be it the right one or not."""
+        return any(self._shown(connection))
+
+    def _shown(self, connection: HTTPConnection) -> list[str]:
         scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
-        shown = [
+        return [
             bearer.strip() if scheme.lower() == "bearer" else "",
             *_cookies(connection, self.cookie),
             connection.query_params.get("token", ""),
             _subprotocol_token(connection),
         ]
-        return any(secrets.compare_digest(self.token.encode(), each.encode()) for each in shown)
 
 
 def decide_access(config: ServeConfig) -> Access:
@@ -190,16 +228,26 @@ class Guard:
         is_get = request.scope.get("method") == "GET"
         wants_page = is_get and "text/html" in request.headers.get("accept", "")
         if not self.access.has_token(request):
-            challenge = {"WWW-Authenticate": 'Bearer realm="sightline"'}
-            if wants_page:
-                return HTMLResponse(_ASKING_PAGE, 401, challenge)
-            detail = (
-                "Send the header Authorization: Bearer TOKEN, or open the address with ?token=."
-            )
-            return problem_response("token-required", detail, challenge, path=request.url.path)
+            return self._ask_for_token(request, wants_page=wants_page)
         if wants_page and self.access.token is not None and "token" in request.query_params:
             return self._remember(request, self.access.token)
         return None
+
+    def _ask_for_token(self, request: HTTPConnection, *, wants_page: bool) -> Response:
+        is_wrong = self.access.shows_token(request)
+        challenge = {"WWW-Authenticate": 'Bearer realm="sightline"'}
+        if not wants_page:
+            wrong = "That token is wrong; the right one was printed where the server was started."
+            how = "Send the header Authorization: Bearer TOKEN, or open the address with ?token=."
+            detail = wrong if is_wrong else how
+            return problem_response("token-required", detail, challenge, path=request.url.path)
+        told = ""
+        if request.query_params.get("token"):
+            told = "That token is wrong."
+        elif is_wrong:  # a cookie: from before the server was started with another token
+            told = "The token that this browser has kept is not the right one any more."
+        note = f'<p class="wrong" role="alert">{told}</p>\n' if told else ""
+        return HTMLResponse(_ASKING_PAGE % note, 401, challenge)
 
     def _remember(self, request: HTTPConnection, token: str) -> Response:
         kept = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
