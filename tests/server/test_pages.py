@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,16 @@ def test_models_are_listed(client: httpx.Client, atto: ModelStore, atto_bundle: 
     )
     graph = client.get(model["graph"]).content
     assert hashlib.sha256(graph).hexdigest() == atto.default.manifest.files["model.onnx"].sha256
+
+
+def test_no_page_is_given_a_graph_for_several_images(start: Any, atto: ModelStore) -> None:
+    """The live page runs frame by frame; the files are there for who runs them otherwise."""
+    whole = atto.default
+    batched = replace(whole, manifest=replace(whole.manifest, batch=4))
+    with start(store=ModelStore([batched], atto.plan)) as client:
+        (model,) = client.get("/v1/models").json()["models"]
+        assert (model["detects"], model["graph"], model["bytes"]) == (True, None, None)
+        assert client.get(model["files"]["model.onnx"]).status_code == 200
 
 
 def test_model_files_are_not_sent_twice(client: httpx.Client) -> None:

@@ -69,8 +69,8 @@ class DescribedModel(Shape):
     height: int
     score_threshold: float
     manifest: str = Field(description="address of manifest.json")
-    graph: str | None = Field(description="address of model.onnx, if it has one")
-    bytes: int | None = Field(description="size of model.onnx")
+    graph: str | None = Field(description="address of model.onnx, if the live page can run it")
+    bytes: int | None = Field(description="size of that file")
     files: dict[str, str] = Field(description="addresses of all that browsers may fetch")
 
 
@@ -247,7 +247,8 @@ class PageFiles(StaticFiles):
 
 
 def _describe(model: ServedModel) -> dict[str, Any]:
-    manifest, graph = model.manifest, model.files.get(GRAPH_NAME)
+    manifest = model.manifest
+    graph = model.files.get(GRAPH_NAME) if manifest.batch == 1 else None  # pages: frame by frame
     files = {each: f"/models/{model.name}/{model.version}/{each}" for each in model.files}
     return {
         "name": model.name,
@@ -259,7 +260,7 @@ def _describe(model: ServedModel) -> dict[str, Any]:
         "height": manifest.height,
         "score_threshold": manifest.score_threshold,
         "manifest": files[MANIFEST_NAME],
-        "graph": files.get(GRAPH_NAME),
+        "graph": files[GRAPH_NAME] if graph else None,
         "bytes": len(graph.content) if graph else None,
         "files": files,
     }
