@@ -92,10 +92,12 @@ class Scheduler:
     def open_stream(self, path: str) -> Session:
         """A place for a stream; `close_stream` gives it back. Raises RequestRefused (busy)."""
         with self._changed:
-            if self._is_closed or len(self._streams) >= self._max_sessions:
+            number = len(self._streams)
+            if self._is_closed or number >= self._max_sessions:
+                opened = "1 stream is" if number == 1 else f"{number} streams are"
                 raise RequestRefused(
                     "busy",
-                    f"{len(self._streams)} streams are open, as many as this server takes.",
+                    f"{opened} open, as many as this server takes.",
                     {"Retry-After": "5"},
                 )
             session = Session(path, is_stream=True)
