@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sightline.data.images import decode_image
 from sightline.errors import ImageError
-from sightline.server import websocket
+from sightline.server import connection, websocket
 
 Message = dict[str, Any]
 
@@ -218,15 +218,49 @@ def test_broken_images_are_answered_one_by_one_and_the_stream_goes_on(
         assert receive(other)["type"] == "detections"
 
 
-def test_a_message_over_the_limit_ends_its_connection_only(start: Start, photo: bytes) -> None:
+@pytest.mark.parametrize("size", [2**20 + 1, 40_000_000])
+def test_a_message_over_the_limit_is_told_and_ends_its_connection_only(
+    start: Start, photo: bytes, size: int
+) -> None:
     with start(max_body_mib=1) as client, opened(client) as other:
         receive(other)
         with opened(client) as stream:
             receive(stream)
-            stream.send(bytes(2**20 + 1))
+            stream.send(bytes(size))
+            error = receive(stream)["error"]
+            assert error["code"] == "body-too-large"
+            assert "1 MiB" in error["detail"]
             assert close_code(stream) == 1009
         other.send(photo)
         assert receive(other)["type"] == "detections"
+        refused = client.app.state.service.metrics.refused  # type: ignore[attr-defined]
+        assert refused.labels("body-too-large")._value.get() == 1
+
+
+def test_a_message_in_too_many_fragments_is_told(client: httpx.Client) -> None:
+    with opened(client) as stream:
+        receive(stream)
+        with suppress(ConnectionClosed):  # which it may notice while it sends
+            stream.send(b"." for _ in range(2000))
+        assert receive(stream)["error"]["code"] == "body-too-large"
+        assert close_code(stream) == 1009
+
+
+def test_a_client_that_never_stops_sending_is_cut(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LINGER_S", 0.5)
+    with start(max_body_mib=1) as client:
+        raw = _raw_stream(client)
+        try:
+            raw.sendall(bytes([0x82, 0xFF]) + struct.pack("!Q", 2**40) + bytes(4))
+            raw.settimeout(20)
+            with pytest.raises(ConnectionError):
+                while True:
+                    raw.sendall(bytes(2**16))
+            assert settled(lambda: open_sessions(client), 0) == 0
+        finally:
+            raw.close()
 
 
 def test_a_silent_client_is_told_and_let_go(

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from asyncio.transports import BaseTransport
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -21,10 +22,10 @@ from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
 
 from sightline.server.config import ServeConfig
-from sightline.server.errors import problem_response
+from sightline.server.errors import problem, problem_response
 
 _MAX_HEADERS = 100
 _MAX_HEAD_BYTES = 2**16  # and as much again as one read brings
@@ -34,6 +35,7 @@ _TOLD_IN_WORDS = 64  # connections above the limit that are still answered
 _TICK_S = 5.0
 _DRAIN_GRACE_S = 0.5
 _KEEP_ALIVE_S = 75  # above the minute for which proxies and clients keep a connection to use again
+_QUIET_S, _LINGER_S = 1.0, 10.0  # of a peer that was told why its WebSocket ends
 _OVERFULL = "As many connections are open as this server takes."
 
 
@@ -262,10 +264,16 @@ class HttpConnection(HttpToolsProtocol):
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """A WebSocket. Reads the next message once the application has taken the last one."""
+    """A WebSocket. Reads the next message once the application has taken the last one.
+
+    One that is ended for what it sent, a message over the limit above all, is read on from for a
+    moment: what it is told would else be lost (see body_limit.py).
+    """
 
     config: ConnectionConfig
     _watch: Watch
+    _linger_end: float | None = None  # in the loop's time
+    _heard_at = 0.0
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -274,6 +282,50 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_end is None:
+            super().data_received(data)
+        else:
+            self._heard_at = self.loop.time()
+
+    def handle_parser_exception(self) -> None:
+        if self._linger_end is not None:
+            return
+        assert self.conn.close_sent is not None
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        told = [] if self.close_sent or code != CloseCode.MESSAGE_TOO_BIG else [self._refuse_size()]
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join([*told, *self.conn.data_to_send()]))
+        if self.transport.can_write_eof():  # not so over TLS
+            self.transport.write_eof()
+        self.close_sent = self.disconnected = True
+        self.stop_keepalive()
+        self._heard_at = self.loop.time()
+        self._linger_end = self._heard_at + _LINGER_S
+        self._linger()
+
+    def _refuse_size(self) -> bytes:
+        """A text message, to be sent before the close."""
+        self.config.count_refusal("body-too-large")
+        most = f"{self.config.serve.max_body_mib} MiB in at most {_MAX_FRAGMENTS} fragments"
+        error = problem("body-too-large", f"A message is larger than taken here: {most}.")
+        message = json.dumps({"type": "error", "error": error}, separators=(",", ":"))
+        return Frame(Opcode.TEXT, message.encode()).serialize(mask=False)
+
+    def _linger(self) -> None:
+        """Throw away what still comes, until nothing does or it has been long."""
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        end = min(self._heard_at + _QUIET_S, self._linger_end or 0.0)
+        if self.loop.time() >= end:
+            self.transport.close()
+        else:  # while there is this timer, uvicorn leaves the closing to it
+            self.close_timer = self.loop.call_at(end, self._linger)
+
+    def handle_ping(self) -> None:
+        if self._linger_end is None:  # else its pong has left, and nothing may follow the end
+            super().handle_ping()
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= _MAX_FRAGMENTS:  # empty ones count for nothing in the size
