@@ -58,7 +58,7 @@ clean:
 	rm -rf $(VENV) web/node_modules src/sightline/server/static
 
 # What takes long; the figures stand in docs/benchmarks.md.
-.PHONY: bench-graph bench-exports bench-train bench-page bench-quickstart bench-install bench-data fuzz
+.PHONY: bench-graph bench-exports bench-train bench-page bench-server bench-quickstart bench-install bench-data fuzz
 bench-graph: $(VENV)/.dev  ## our graph beside the official one
 	$(BIN)/python benchmarks/graph.py
 bench-exports: $(VENV)/.dev $(STATIC) browser  ## every artefact in every runtime
@@ -68,6 +68,11 @@ bench-train: $(VENV)/.dev  ## full trainings on three real data sets
 	$(BIN)/python benchmarks/train.py
 bench-page: $(VENV)/.dev $(STATIC) browser  ## the live page in headless Chromium
 	$(BIN)/python benchmarks/page.py
+bench-server: $(VENV)/.dev  ## the live server: throughput, latency over 10 minutes, 8 peers, 1,000 disconnects
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/streams.py latency --minutes 10
+	$(BIN)/python benchmarks/streams.py peers
+	$(BIN)/python benchmarks/streams.py churn
 bench-quickstart: $(VENV)/.dev  ## the quickstart as a user runs it, from nothing
 	rm -rf $(VENV)/quickstart
 	bash -c 'time $(BIN)/sightline quickstart $(VENV)/quickstart --no-serve'

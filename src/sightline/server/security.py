@@ -16,7 +16,6 @@ from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -189,7 +188,10 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app = app
         self.access = access
-        self._headers = _security_headers(is_shared=bool(access.origins))
+        self._headers = [
+            (name.lower().encode(), value.encode())
+            for name, value in _security_headers(is_shared=bool(access.origins)).items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -202,9 +204,9 @@ class Guard:
             if message["type"] in _STARTS:
                 is_started = True
             if message["type"].endswith("http.response.start"):
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                given = {name.lower() for name, _ in message["headers"]}
+                ours = [pair for pair in self._headers if pair[0] not in given]
+                message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
 
         try:
