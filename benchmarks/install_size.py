@@ -1,4 +1,4 @@
-"""What an installation takes on disk: the base, and with [train].
+"""What an installation takes on disk: the base, and with [webrtc] or [train].
 
     python benchmarks/install_size.py
 
@@ -24,8 +24,8 @@ def main() -> None:
         print(f"wheel: {wheel.stat().st_size / 1e6:.1f} MB")
         print("| install | size | largest packages |")
         print("|---|---|---|")
-        for extra in ("", "[train]"):
-            print(row(wheel, extra, Path(folder) / f"venv{len(extra)}"), flush=True)
+        for extra in ("", "[webrtc]", "[train]"):
+            print(row(wheel, extra, Path(folder) / f"venv{extra.strip('[]')}"), flush=True)
 
 
 def row(wheel: Path, extra: str, venv: Path) -> str:
