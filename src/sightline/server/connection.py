@@ -297,8 +297,6 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         told = [] if self.close_sent or code != CloseCode.MESSAGE_TOO_BIG else [self._refuse_size()]
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join([*told, *self.conn.data_to_send()]))
-        if self.transport.can_write_eof():  # not so over TLS
-            self.transport.write_eof()
         self.close_sent = self.disconnected = True
         self.stop_keepalive()
         self._heard_at = self.loop.time()
@@ -322,10 +320,6 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             self.transport.close()
         else:  # while there is this timer, uvicorn leaves the closing to it
             self.close_timer = self.loop.call_at(end, self._linger)
-
-    def handle_ping(self) -> None:
-        if self._linger_end is None:  # else its pong has left, and nothing may follow the end
-            super().handle_ping()
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= _MAX_FRAGMENTS:  # empty ones count for nothing in the size
