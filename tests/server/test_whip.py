@@ -155,12 +155,12 @@ def test_a_name_is_taken_once(
         asyncio.run(run(client))
 
 
-def make_certificate(folder: Path) -> tuple[str, str]:
-    """Files of a certificate and its key on P-256, as RFC 8827 (6.5) asks for.
+def make_certificate(folder: Path, curve: ec.EllipticCurve) -> tuple[str, str]:
+    """Files of a certificate and its key. RFC 8827 (6.5) asks for P-256.
 
-    FFmpeg 8 with GnuTLS makes up one on another curve, which OpenSSL refuses.
+    FFmpeg 8 with GnuTLS makes up one on P-224, which OpenSSL 4 refuses.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(curve)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "publisher")])
     now = datetime.now(UTC)
     made = (
@@ -204,7 +204,7 @@ with av.open(url, "w", format="whip", options=options) as output:
 
 
 def test_ffmpeg_publishes(start: Start, quarters: ModelStore, tmp_path: Path) -> None:
-    files = make_certificate(tmp_path)
+    files = make_certificate(tmp_path, ec.SECP256R1())
     with start(store=quarters) as client:
         url = f"{str(client.base_url).rstrip('/')}/v1/whip?name=ffmpeg"
         with subprocess.Popen(
@@ -220,6 +220,21 @@ def test_ffmpeg_publishes(start: Start, quarters: ModelStore, tmp_path: Path) ->
         assert ffmpeg.returncode == 0, errors
         assert settled(lambda: names(client), []) == []  # FFmpeg ends with a DELETE
     assert all(len(each["detections"]) == 1 for each in results)
+
+
+def test_a_certificate_that_is_refused_is_written_to_the_log(
+    start: Start, quarters: ModelStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = make_certificate(tmp_path, ec.SECP224R1())
+    with start(store=quarters) as client:
+        url = f"{str(client.base_url).rstrip('/')}/v1/whip?name=ffmpeg"
+        command = [sys.executable, "-c", _FFMPEG, url, *files]
+        failed = subprocess.run(command, stderr=subprocess.PIPE, timeout=60)
+        assert failed.returncode != 0
+        assert settled(lambda: names(client), []) == []
+    told = [record for record in caplog.records if "DTLS" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING"]
+    assert "-cert_file" in told[0].getMessage()
 
 
 def test_servers_are_told_to_publishers(start: Start, quarters: ModelStore) -> None:

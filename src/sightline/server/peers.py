@@ -32,6 +32,11 @@ IDLE_S = 10.0  # without a frame: a peer that dies says nothing
 MAX_NEGOTIATIONS = 8
 _MAX_SOURCES = 8  # SSRCs of one peer; aiortc remembers each
 _CODECS = "Video is taken as VP8, or as H.264 of the constrained baseline or baseline profile"
+# FFmpeg 8 with GnuTLS makes one on the curve P-224, which OpenSSL 4 no longer knows for TLS.
+_WHIP_HINT = (
+    ": its certificate is most likely of a kind that is not taken; "
+    "give FFmpeg one on the curve P-256 with -cert_file and -key_file"
+)
 
 log = logging.getLogger("sightline.server")
 
@@ -133,8 +138,16 @@ class Peer:
     def _follow_state(self) -> None:
         assert self._connection is not None
         log.debug("peer on %s: %s", self.path, self._connection.connectionState)
+        if self._connection.connectionState == "failed":
+            self._tell_failure(self._connection)
         if self._connection.connectionState in ("failed", "closed"):
             self.close()
+
+    def _tell_failure(self, connection: RTCPeerConnection) -> None:
+        transports = {receiver.transport for receiver in connection.getReceivers()}
+        if any(transport.state == "failed" for transport in transports):
+            hint = _WHIP_HINT if self.path == "whip" else ""
+            log.warning("the encryption (DTLS) with a peer on %s failed%s", self.path, hint)
 
     def _wait_for(self, seconds: float) -> None:
         """Close the peer so long from now, unless this is called again before."""
