@@ -57,7 +57,9 @@ def read_sources(texts: Sequence[str]) -> tuple[SourceSpec, ...]:
         if not (equals and address and _NAME_FORM.fullmatch(name)):
             # What was given is not shown: an address may hold a password, and a "=" too.
             wrong = "what stands before = is no name, of letters, digits and . _ -"
-            wrong = wrong if address else "nothing follows =" if equals else "there is no ="
+            wrong = (
+                wrong if address else "nothing follows =" if equals else "what was given has no ="
+            )
             raise ConfigError(f"--source: NAME=URL is expected, such as {_EXAMPLE}; {wrong}")
         if name in specs:
             raise ConfigError(f"--source {name} is given twice: give each source a name of its own")
