@@ -55,11 +55,13 @@ def read_sources(texts: Sequence[str]) -> tuple[SourceSpec, ...]:
     for text in texts:
         name, equals, address = text.partition("=")
         if not (equals and address and _NAME_FORM.fullmatch(name)):
+            if not equals:
+                wrong = "what was given has no ="
+            elif not address:
+                wrong = "nothing follows ="
+            else:
+                wrong = "what stands before = is no name, of letters, digits and . _ -"
             # What was given is not shown: an address may hold a password, and a "=" too.
-            wrong = "what stands before = is no name, of letters, digits and . _ -"
-            wrong = (
-                wrong if address else "nothing follows =" if equals else "what was given has no ="
-            )
             raise ConfigError(f"--source: NAME=URL is expected, such as {_EXAMPLE}; {wrong}")
         if name in specs:
             raise ConfigError(f"--source {name} is given twice: give each source a name of its own")
