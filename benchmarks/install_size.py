@@ -24,8 +24,8 @@ def main() -> None:
         print(f"wheel: {wheel.stat().st_size / 1e6:.1f} MB")
         print("| install | size | largest packages |")
         print("|---|---|---|")
-        for extra in ("", "[webrtc]", "[train]"):
-            print(row(wheel, extra, Path(folder) / f"venv{extra.strip('[]')}"), flush=True)
+        for number, extra in enumerate(("", "[webrtc]", "[train]")):
+            print(row(wheel, extra, Path(folder) / f"venv{number}"), flush=True)
 
 
 def row(wheel: Path, extra: str, venv: Path) -> str:
