@@ -182,8 +182,11 @@ def test_a_file_that_is_not_there_is_told_and_played_once_it_is(
         assert wait_for(client, "waiting")["error"] == "there is no such file"
         path.write_bytes(b"no video")
         with watching(client) as socket:
+            assert receive(socket)["error"]["code"] == "source-unavailable"
             path.write_bytes(clip.read_bytes())
-            assert receive(socket)["type"] == "detections"
+            while (message := receive(socket))["type"] == "error":  # of what was there before
+                assert "the file is no video" in message["error"]["detail"]
+            assert message["type"] == "detections"
 
 
 def test_a_camera_is_looked_at_only_while_somebody_listens(start: Start, photo: bytes) -> None:
