@@ -24,13 +24,15 @@ export type EncodeAnswer = EncodedFrame | { readonly failure: string };
 export class JpegEncoder {
   readonly #worker = startWorker(workerUrl);
   #settle: ((answer: EncodeAnswer | Error) => void) | null = null;
+  #hasFrame = false;
   #ended: Error | null = null;
 
   constructor() {
-    this.#worker.onmessage = (event: MessageEvent<EncodeAnswer>) => this.#settle?.(event.data);
+    this.#worker.onmessage = (event: MessageEvent<EncodeAnswer>) => this.#take(event.data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
       this.end(new WorkerFailed(`the encoder's worker failed: ${event.message || "not loaded"}`));
+      this.#worker.terminate();
     };
   }
 
@@ -43,6 +45,7 @@ export class JpegEncoder {
         return;
       }
       this.#settle = resolve;
+      this.#hasFrame = true;
       this.#worker.postMessage(request, [request.frame]);
     });
     this.#settle = null;
@@ -52,8 +55,16 @@ export class JpegEncoder {
   }
 
   end(reason: Error = new DetectorDisposed("the connection was closed")): void {
-    this.#ended ??= reason;
-    this.#worker.terminate();
-    this.#settle?.(this.#ended);
+    if (this.#ended !== null) return;
+    this.#ended = reason;
+    // Ended with a frame in it, the worker would not close it: a camera has only a few.
+    if (!this.#hasFrame) this.#worker.terminate();
+    this.#settle?.(reason);
+  }
+
+  #take(answer: EncodeAnswer): void {
+    this.#hasFrame = false;
+    if (this.#ended === null) this.#settle?.(answer);
+    else this.#worker.terminate();
   }
 }
