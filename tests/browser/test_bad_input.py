@@ -55,6 +55,7 @@ def test_a_model_that_does_not_come_is_named_and_can_be_tried_again(
     page.page.route(files, answer)
     page.open()
     assert title in page.problem()
+    assert "Failed to fetch" not in page.page.inner_text("#problem-advice")
     assert page.page.evaluate("window.sightline.stats.state") == "failed"
     assert page.page.inner_text("#status-text") == "Problem"
     page.page.unroute(files)

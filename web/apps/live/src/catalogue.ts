@@ -26,8 +26,9 @@ export async function fetchCatalogue(): Promise<Catalogue> {
     if (!response.ok) throw new Error(`it answered ${response.status}`);
     value = await response.json();
   } catch (error) {
+    const reason = error instanceof TypeError ? "the server cannot be reached" : firstLine(error);
     throw new ServerUnreachable(
-      `the list of models cannot be had (${firstLine(error)}); check that sightline serve runs`,
+      `the list of models cannot be had: ${reason}; check that sightline serve runs`,
     );
   }
   return parseCatalogue(value, url);

@@ -39,7 +39,11 @@ describe("fetchGraph", () => {
     answerWith(() => new Response(null, { status: 503, statusText: "Service Unavailable" }));
     await expect(fetchGraph("m.onnx", manifestOf(1))).rejects.toThrow(/503 Service Unavailable/);
     answerWith(() => Promise.reject(new TypeError("Failed to fetch")));
-    await expect(fetchGraph("m.onnx", manifestOf(1))).rejects.toThrow(ModelUnreachable);
+    await expect(fetchGraph("m.onnx", manifestOf(1))).rejects.toThrow(
+      new ModelUnreachable(
+        "m.onnx cannot be had: the server cannot be reached; check that it runs",
+      ),
+    );
   });
 
   it("says how many bytes came when there are too few, too many, or the line breaks", async () => {

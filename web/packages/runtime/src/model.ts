@@ -62,10 +62,10 @@ async function request(url: string, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, signal === undefined ? {} : { signal });
-  } catch (error) {
+  } catch {
     if (signal?.aborted) throw signal.reason;
     throw new ModelUnreachable(
-      `${url} cannot be reached (${firstLine(error)}); check that the server runs`,
+      `${url} cannot be had: the server cannot be reached; check that it runs`,
     );
   }
   if (response.status === 404) {

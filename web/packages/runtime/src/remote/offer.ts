@@ -1,5 +1,5 @@
 /** How a stream is offered to the server: codecs, candidates, the request and its answer. */
-import { firstLine, MediaBlocked, RemoteRefused, RemoteUnreachable } from "../errors";
+import { MediaBlocked, RemoteRefused, RemoteUnreachable } from "../errors";
 import { addressOf, credentials, errorOf, type RemoteOptions, toQuery } from "./wire";
 
 /** Candidates of this machine come at once; those of unreachable STUN servers never. */
@@ -74,7 +74,10 @@ export async function postOffer(
     value = await response.json();
   } catch (error) {
     signal.throwIfAborted();
-    throw new RemoteUnreachable(`the server cannot be reached (${firstLine(error)})`);
+    const isLate = error instanceof DOMException && error.name === "TimeoutError";
+    throw new RemoteUnreachable(
+      isLate ? "the server did not answer in time" : "the server cannot be reached",
+    );
   }
   if (!response.ok) throw errorOf(value);
   const { sdp: answer, session } = (value ?? {}) as Record<string, unknown>;

@@ -168,7 +168,7 @@ export function errorOf(problem: unknown): RemoteError {
     case "rate-limited":
       return new RemoteBusy(text);
     case "token-required":
-      return new TokenRefused("The server asks for its token; open the page with ?token=.");
+      return new TokenRefused(text);
     case "internal":
     case "image-unreadable":
     case "image-too-large":
