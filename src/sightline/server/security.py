@@ -60,7 +60,7 @@ font:16px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
 @media(prefers-color-scheme:dark){:root{--page:#0c1116;--card:#151c23;--line:#26313b;--text:#eaf0f5;
 --muted:#93a2b0;--accent:#2dd4bf;--on-accent:#04211d;--danger:#ff8a7a}}
 *{box-sizing:border-box}
-body{display:grid;min-height:100svh;margin:0;padding:16px;place-items:center;
+body{display:grid;grid-template-columns:minmax(0,1fr);min-height:100svh;margin:0;padding:16px;place-items:center;
 background:var(--page);color:var(--text)}
 main{width:100%%;max-width:26rem;padding:24px;border:1px solid var(--line);border-radius:16px;
 background:var(--card)}
