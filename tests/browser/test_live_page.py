@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from tests.browser.conftest import LivePage
 
+SAID = "document.querySelector('#announcement').textContent"
+EMPTY_LIST = "document.querySelector('#found').dataset.empty"
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
@@ -53,15 +56,46 @@ def test_the_sample_clip_starts_by_itself_when_asked(live: Callable[..., LivePag
 def test_a_video_file_plays_pauses_and_stops(live: Callable[..., LivePage], shared: Path) -> None:
     page = live().open().until_ready()
     page.choose_file(shared / "data" / "video" / "bottle_8s_640x360.webm").until_found()
+    page.until(f"{SAID}.includes('bottle')")
     page.page.keyboard.press("Space")
     page.until("document.querySelector('#video').paused")
     page.until("document.querySelector('#status-text').textContent === 'Paused'")
+    assert page.page.evaluate(SAID) == ""
+    assert page.page.evaluate("window.sightline.lastResult") is not None, "it is still shown"
     page.page.click("#pause")
     page.until("!document.querySelector('#video').paused")
+    page.until(f"{SAID}.includes('bottle')")
     page.page.click("#stop")
     assert page.page.evaluate("window.sightline.stats.source") == "none"
     assert page.detections() == []
     assert page.page.is_visible("#empty")
+    assert page.page.evaluate(SAID) == ""
+    assert page.page.evaluate(EMPTY_LIST) == "Nothing yet"
+
+
+def test_nothing_found_is_told_from_nothing_looked_at(live: Callable[..., LivePage]) -> None:
+    page = live().open().until_ready()
+    assert page.page.evaluate(EMPTY_LIST) == "Nothing yet"
+    page.set_threshold(99)
+    page.page.click("#use-sample")
+    page.until(f"{SAID} === 'Nothing found'")
+    assert page.page.evaluate(EMPTY_LIST) == "Nothing found"
+    assert page.page.inner_text("#count") == "0"
+
+
+def test_the_first_words_are_free_while_the_model_is_prepared(
+    live: Callable[..., LivePage],
+) -> None:
+    for width in (320, 390):
+        page = live(viewport={"width": width, "height": 760}, has_touch=True, is_mobile=True)
+        page.open().until_ready().page.evaluate("document.querySelector('#loading').hidden = false")
+        words = page.page.locator("#empty p").bounding_box()
+        title = page.page.locator("#empty h2").bounding_box()
+        strip = page.page.locator("#loading").bounding_box()
+        stage = page.page.locator("#stage").bounding_box()
+        assert words and title and strip and stage
+        assert words["y"] + words["height"] <= strip["y"], width
+        assert title["y"] >= stage["y"], width
 
 
 def test_the_threshold_hides_and_shows_what_was_found(

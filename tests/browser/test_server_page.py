@@ -22,6 +22,8 @@ from playwright.sync_api import Browser, Playwright, Request
 from tests.browser.conftest import LivePage, serving
 from tests.server.rtc_network import address_for_ice
 
+from sightline.export.run import export
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,6 +37,8 @@ AROUND = 10
 SETTLING_MS = 1500
 WAYS = ("websocket", "webrtc")
 GONE = "The server does not answer"
+# Between an event and a look at the clock after it.
+AN_EVENT_MS = 50
 
 
 class Lab(LivePage):
@@ -308,6 +312,54 @@ def test_the_page_says_where_pictures_go_and_keeps_the_choice(
     assert "Nothing leaves this device." in page.page.inner_text(".privacy")
     assert "run=" not in page.page.url
     assert page.errors == []
+
+
+def test_a_model_that_no_browser_runs_is_looked_at_on_the_server(
+    server_page: Callable[..., LivePage],
+    built_page: None,
+    atto_bundle: Path,
+    shared: Path,
+    tmp_path: Path,
+) -> None:
+    batched = export(atto_bundle, to="onnx", out=tmp_path / "b4", batch=4).path
+    with serving((batched, atto_bundle), shared) as url:
+        page = server_page(url).open().until_ready()
+        assert page.page.evaluate("window.sightline.stats.place") == "websocket"
+        assert page.page.locator("#place option[value=device]").is_disabled()
+        assert "does not run in browsers" in page.page.inner_text("#place-hint")
+        assert "Pictures go to this server" in page.page.inner_text(".privacy")
+        page.page.click("#use-camera")
+        page.until_found()
+        page.page.select_option("#models", "deimv2-atto-2")
+        page.until("window.sightline.stats.backend === 'wasm'")
+        assert page.page.evaluate("window.sightline.stats.place") == "device", "as it was wanted"
+        assert "does not run in browsers" not in page.page.inner_text("#place-hint")
+        assert page.errors == []
+
+
+@pytest.mark.parametrize("run", WAYS)
+def test_boxes_of_the_last_frame_are_not_shown_on_the_first(
+    server_page: Callable[..., LivePage], atto_url: str, run: str
+) -> None:
+    page = server_page(atto_url).open(f"?run={run}&source=sample").until_ready()
+    page.until_found()
+    begun_at, result, painted = page.page.evaluate(
+        """async () => {
+            const video = document.querySelector("#video");
+            const once = (kind) => new Promise((resolve) =>
+                video.addEventListener(kind, resolve, { once: true }));
+            video.currentTime = video.duration - 1.5;
+            await once("seeked");
+            await once("seeking");
+            await once("seeked");
+            const canvas = document.querySelector("#overlay");
+            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return [performance.now(), sightline.lastResult, pixels.data.some((value) => value)];
+        }"""
+    )
+    assert result is None and not painted
+    page.until_found()
+    assert page.page.evaluate("window.sightline.lastResult.capturedAt") >= begun_at - AN_EVENT_MS
 
 
 @pytest.mark.parametrize("run", WAYS)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseCatalogue } from "./catalogue";
-import { placesOf, readPlace } from "./place";
+import { placeFor, placesOf, readPlace } from "./place";
 import { NoModels } from "./problems";
 
 const BASE = new URL("https://example.test/v1/models");
@@ -23,6 +23,8 @@ describe("parseCatalogue", () => {
       ["device", "websocket", "webrtc"],
     ]);
     expect(models[1]?.location?.graphUrl).toBe("https://example.test/models/a/model.onnx");
+    expect(models.map((model) => placeFor(model, "device"))).toEqual(["websocket", "device"]);
+    expect(models.map((model) => placeFor(model, "webrtc"))).toEqual(["webrtc", "webrtc"]);
     const [alone] = parseCatalogue({ models: [{ ...ONNX, detects: false }] }, BASE).models;
     expect(placesOf(alone)).toEqual(["device"]);
   });

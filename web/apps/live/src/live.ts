@@ -13,6 +13,8 @@ import type { Source } from "./source";
 export interface LiveListener {
   /** A result, in the moment it is drawn. */
   onResult(result: DetectionResult): void;
+  /** The video goes on elsewhere, as when it begins anew: what was found before is not there. */
+  onJump(): void;
   onError(error: unknown): void;
 }
 
@@ -43,10 +45,17 @@ export class LiveLoop {
   #stopWatching: (() => void) | null = null;
   #framesDetected = 0;
   #framesReplaced = 0;
+  #jumpedAt = Number.NEGATIVE_INFINITY;
 
   constructor(video: HTMLVideoElement, listener: LiveListener) {
     this.#video = video;
     this.#listener = listener;
+    for (const kind of ["seeking", "seeked"]) {
+      video.addEventListener(kind, () => {
+        this.#jumpedAt = performance.now();
+        listener.onJump();
+      });
+    }
     // A stream without frames would only be ended by the server: the paused frame is a picture.
     for (const kind of ["play", "pause"]) {
       video.addEventListener(kind, () => {
@@ -154,7 +163,7 @@ export class LiveLoop {
 
   #show(result: DetectionResult & Partial<RemoteResult>, capturedAt: number): void {
     this.#framesDetected++;
-    this.#listener.onResult(result);
+    if (capturedAt >= this.#jumpedAt) this.#listener.onResult(result);
     const now = performance.now();
     this.#rate.add(now);
     this.#latency.add(now - capturedAt);

@@ -13,7 +13,7 @@ import { DeviceEngine, type Engine, LEAST_THRESHOLD, ServerEngine } from "./engi
 import { LiveLoop, type LoopFigures } from "./live";
 import { type Drawing, Overlay } from "./overlay";
 import { Panel } from "./panel";
-import { type Place, PlaceChoice, placesOf, readPlace } from "./place";
+import { type Place, PlaceChoice, placeFor, placesOf, readPlace } from "./place";
 import { saveSnapshot } from "./snapshot";
 import { type Source, type SourceKind, showPhoto, startCamera, startVideo } from "./source";
 import { again, type Remedy, Stage } from "./stage";
@@ -42,6 +42,7 @@ export class LivePage {
   readonly #panel = new Panel();
   readonly #loop = new LiveLoop(this.#stage.video, {
     onResult: (result) => this.#showResult(result),
+    onJump: () => this.#clearBoxes(),
     onError: (error) => this.#fail(error, this.#remedyFor(error)),
   });
   readonly #placeChoice = new PlaceChoice((place) => this.#choosePlace(place));
@@ -49,7 +50,9 @@ export class LivePage {
   readonly #parameters = new URLSearchParams(location.search);
   #catalogue: Catalogue | null = null;
   #model: CatalogueModel | null = null;
-  #place: Place = readPlace(this.#parameters.get("run"));
+  #wanted: Place = readPlace(this.#parameters.get("run"));
+  /** The wanted place, or another where the model does not run there. */
+  #place: Place = this.#wanted;
   #engine: Engine | null = null;
   #connection: RemoteState | null = null;
   #isProblemOfConnection = false;
@@ -61,6 +64,7 @@ export class LivePage {
   #state: LiveStats["state"] = "loading";
   #unfiltered: DetectionResult | null = null;
   #shown: DetectionResult | null = null;
+  #listed: DetectionResult["detections"] | null = null;
 
   /** The last detections on display: those that reach the slider's threshold. */
   get lastResult(): DetectionResult | null {
@@ -127,7 +131,8 @@ export class LivePage {
     this.#loading = loading;
     this.#setState("loading");
     this.#stage.hideProblem();
-    this.#showPlace(model);
+    this.#place = placeFor(model, this.#wanted);
+    this.#placeChoice.show(this.#place, placesOf(model));
     if (this.#place !== "device") {
       this.#stage.hideLoading();
       this.#setEngine(
@@ -157,15 +162,8 @@ export class LivePage {
     }
   }
 
-  /** A model that does not run in the chosen place is run where it does. */
-  #showPlace(model: CatalogueModel): void {
-    const possible = placesOf(model);
-    if (!possible.includes(this.#place)) this.#place = possible[0] ?? "device";
-    this.#placeChoice.show(this.#place, possible, possible.length > 1);
-  }
-
   #choosePlace(place: Place): void {
-    this.#place = place;
+    this.#wanted = place;
     const address = new URL(location.href); // so that reloading the page keeps the choice
     if (place === "device") address.searchParams.delete("run");
     else address.searchParams.set("run", place);
@@ -347,6 +345,7 @@ export class LivePage {
     for (const [id, own] of Object.entries(pressed)) button(id).ariaPressed = String(kind === own);
     button("use-file").ariaPressed = String(kind === "file" || kind === "photo");
     this.#showStatus();
+    this.#refreshPanel();
   }
 
   #showStatus(): void {
@@ -384,23 +383,32 @@ export class LivePage {
     const threshold = Math.fround(Math.max(LEAST_THRESHOLD, this.#threshold.value));
     const detections = result.detections.filter(({ score }) => score >= threshold);
     this.#shown = { ...result, detections };
+    this.#listed = detections;
     this.#overlay.show(this.#shown);
     button("snapshot").disabled = false;
   }
 
   #clearResult(): void {
+    this.#clearBoxes();
+    this.#listed = null;
+    button("snapshot").disabled = true;
+    this.#refreshPanel();
+  }
+
+  /** The lists stay until the next result, which is near: they would flicker. */
+  #clearBoxes(): void {
     this.#unfiltered = null;
     this.#shown = null;
     this.#overlay.show(null);
-    button("snapshot").disabled = true;
-    this.#refreshPanel();
   }
 
   #refreshPanel(): void {
     const isPhoto = this.#source?.kind === "photo";
     const figures = this.#loop.figures();
     this.#panel.showFigures(isPhoto ? { ...figures, framesPerSecond: null } : figures);
-    this.#panel.showDetections(this.#shown?.detections ?? [], performance.now());
+    this.#panel.showDetections(this.#listed);
+    const isMoving = this.#source !== null && (isPhoto || !this.#stage.video.paused);
+    this.#panel.announce(isMoving ? this.#listed : null, performance.now());
   }
 
   #saveSnapshot(): void {
@@ -412,6 +420,7 @@ export class LivePage {
 
   #fail(error: unknown, remedy: Remedy): void {
     if (this.#engine === null) this.#setState("failed");
+    this.#clearResult(); // boxes that stay behind would be of something else
     this.#stage.showProblem(error, remedy);
   }
 }

@@ -57,24 +57,29 @@ export class Panel {
     setText(facts, `${kinds} · ${width} × ${height} px · ${(graph.size / 1e6).toFixed(1)} MB`);
   }
 
-  /** One line a class, in the order of its best score. */
-  showDetections(detections: readonly Detection[], now: number): void {
-    setText(this.#count, String(detections.length));
-    const groups = groupByClass(detections);
+  /** One line a class, in the order of its best score; null while nothing was looked at. */
+  showDetections(detections: readonly Detection[] | null): void {
+    setText(this.#count, String(detections?.length ?? 0));
+    this.#found.dataset.empty = detections === null ? "Nothing yet" : "Nothing found";
+    const groups = groupByClass(detections ?? []);
     groups.forEach((group, index) => {
       const line = this.#found.children[index] ?? this.#found.appendChild(makeLine());
       fillLine(line, group);
     });
     while (this.#found.children.length > groups.length) this.#found.lastElementChild?.remove();
-    this.#announce(groups, now);
   }
 
-  #announce(groups: readonly ClassGroup[], now: number): void {
-    const text =
-      groups.map(({ label, count }) => `${count} ${label}`).join(", ") || "Nothing found";
+  /** To screen readers, now and then; null takes back at once what was said. */
+  announce(detections: readonly Detection[] | null, now: number): void {
+    if (detections === null) {
+      this.#announcedAt = Number.NEGATIVE_INFINITY;
+      setText(this.#announcement, "");
+      return;
+    }
     if (now - this.#announcedAt < ANNOUNCE_EVERY_MS) return;
     this.#announcedAt = now;
-    setText(this.#announcement, text);
+    const counts = groupByClass(detections).map(({ label, count }) => `${count} ${label}`);
+    setText(this.#announcement, counts.join(", ") || "Nothing found");
   }
 }
 

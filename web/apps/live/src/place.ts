@@ -17,6 +17,12 @@ export function placesOf(model: CatalogueModel): readonly Place[] {
   return PLACES.filter((place) => (place === "device" ? model.location !== null : model.isServed));
 }
 
+/** The wanted place, if the model runs there; else the first where it does. */
+export function placeFor(model: CatalogueModel, wanted: Place): Place {
+  const possible = placesOf(model);
+  return possible.includes(wanted) ? wanted : (possible[0] ?? "device");
+}
+
 interface Words {
   readonly hint: string;
   readonly promise: string;
@@ -52,14 +58,15 @@ export class PlaceChoice {
     this.#select.addEventListener("change", () => onChange(readPlace(this.#select.value)));
   }
 
-  show(place: Place, possible: readonly Place[], isOffered: boolean): void {
-    element("place-card", HTMLElement).hidden = !isOffered;
+  show(place: Place, possible: readonly Place[]): void {
+    element("place-card", HTMLElement).hidden = possible.length < 2;
     for (const option of this.#select.options) {
       option.disabled = !possible.includes(readPlace(option.value));
     }
     this.#select.value = place;
     const words = wordsFor(place, location.host);
-    setText(element("place-hint", HTMLElement), words.hint);
+    const reason = possible.includes("device") ? "" : "This model does not run in browsers. ";
+    setText(element("place-hint", HTMLElement), reason + words.hint);
     setText(element("privacy-promise", HTMLElement), words.promise);
     setText(element("privacy-detail", HTMLElement), words.detail);
     setText(element("empty-place", HTMLElement), words.where);
