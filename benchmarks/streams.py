@@ -266,6 +266,7 @@ def _encode(frames: list[av.VideoFrame]) -> list[bytes]:
 def _server(model: Path) -> Iterator[tuple[str, int]]:
     port = free_port()
     command = [sys.executable, "-m", "sightline.cli.main", "serve", str(model), "--port", str(port)]
+    command += ["--max-sessions", "1000"]  # those that vanish keep their places for 10 s
     with running(command, port) as process:
         print(process.lines[-1] if process.lines else "", file=sys.stderr)
         yield f"http://127.0.0.1:{port}", process.pid
