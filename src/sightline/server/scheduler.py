@@ -139,7 +139,7 @@ class Scheduler:
                 wait_s = self._waiting * self._mean_s / self.plan.workers
                 raise RequestRefused(
                     "busy",
-                    f"{self._waiting} requests are waiting already; try again soon.",
+                    "As many requests are waiting as this server takes; try again soon.",
                     {"Retry-After": str(max(1, math.ceil(wait_s)))},
                 )
             session = self._callers.setdefault(caller, Session("http", is_stream=False))

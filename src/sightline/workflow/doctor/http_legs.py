@@ -85,6 +85,11 @@ def _not_ours(target: Target, reply: Reply) -> LegFailed:
         return LegFailed(f"it leads elsewhere ({reply.told()})", f"ask there: {place}")
     if reply.json().get("code") == "origin-refused":
         return LegFailed(reply.told(), "start the server with --token, or ask it by its own name")
+    if reply.json().get("code") in ("token-required", "not-found"):
+        return LegFailed(
+            f"a Sightline server, but not under {target.path or '/'}: {reply.told()}",
+            f"leave the path out: {target.place}",
+        )
     if reply.status in (502, 503, 504):
         return LegFailed(
             f"a proxy answers {reply.told()}", "start the server behind it, check the proxy's port"
