@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from aioice.ice import get_host_addresses
 
-_LINK = "sightline-t0"
-_ADDRESSES = ("198.51.100.1", "198.51.100.2")  # TEST-NET-2, RFC 5737
+_LINK = "sightline0"
+_ADDRESS = "198.51.100.1"  # TEST-NET-2, RFC 5737
+_ADDRESSES = ("203.0.113.1", "203.0.113.2")  # TEST-NET-3
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Network:
 
 @contextmanager
 def address_for_ice() -> Iterator[None]:
-    """This machine has an address that ICE uses: its own, or one of a dummy link.
+    """This machine has an address that ICE uses: its own, or one of a link that is made here.
 
     Raises RuntimeError where there is none and none may be made.
     """
@@ -36,10 +37,12 @@ def address_for_ice() -> Iterator[None]:
         return
     if not _may_make_links():
         raise RuntimeError("WebRTC's tests need an address besides 127.0.0.1, or the right to ip")
-    _ip("link", "add", _LINK, "type", "dummy")
+    other_end = f"{_LINK}-end"  # an interface of its own, as not every kernel has dummy links
+    _ip("link", "add", _LINK, "type", "veth", "peer", "name", other_end)
     try:
-        _ip("address", "add", f"{_ADDRESSES[0]}/24", "dev", _LINK)
-        _ip("link", "set", _LINK, "up")
+        _ip("address", "add", f"{_ADDRESS}/24", "dev", _LINK)
+        for end in (_LINK, other_end):
+            _ip("link", "set", end, "up")
         yield
     finally:
         _ip("link", "delete", _LINK)
