@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from sightline.server import errors
-from sightline.server.errors import STATUS_OF_CODE, problem
+from sightline.server.errors import STATUS_OF_CODE, problem, problem_response
 
 
 def test_schema_documentation_and_code_agree(contracts: Path) -> None:
@@ -35,3 +35,8 @@ def test_unknown_addresses_and_methods(client: httpx.Client, check_problem: Any)
         check_problem(client.get(path), "not-found")
     for method in ("PUT", "DELETE", "PATCH"):
         check_problem(client.request(method, "/image"), "method-not-allowed")
+
+
+def test_what_is_no_text_can_be_quoted() -> None:
+    response = problem_response("invalid-request", "labels: no \ud800 here")
+    assert json.loads(response.body)["detail"] == "labels: no ? here"

@@ -78,7 +78,8 @@ def problem(code: str, detail: str) -> dict[str, Any]:
         "type": "about:blank",  # RFC 9457, 4.2.1: the title is then the status's phrase
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        # Half a surrogate pair, which JSON may hold and UTF-8 may not, may be quoted in it.
+        "detail": detail.encode(errors="replace").decode(),
         "code": code,
     }
 
