@@ -222,10 +222,21 @@ def test_pings_whose_pongs_are_not_read(start: Any) -> None:
 
 def test_a_message_in_endless_parts(start: Any) -> None:
     with start() as client, upgraded(client) as raw:
+        raw.sendall(frame(0x2, is_last=False) + frame(0x0, is_last=False) * 10_000)
+        told = read_all(raw)
+    assert b"body-too-large" in told
+    assert b"\x03\xf1" in told.rpartition(b"\x88")[2], "closed with another code than 1009"
+
+
+@pytest.mark.slow  # the server reads on for ten seconds, so that what it says arrives
+def test_who_sends_on_after_being_told_is_cut(start: Any) -> None:
+    with start() as client, upgraded(client) as raw:
         raw.sendall(frame(0x2, is_last=False))
+        end = time.monotonic() + 60
         with pytest.raises(ConnectionError):
-            for _ in range(10_000):
+            while time.monotonic() < end:
                 raw.sendall(frame(0x0, is_last=False) * 100)
+                time.sleep(0.02)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
