@@ -24,7 +24,7 @@ COMMANDS = {
     "export": "a model as an artefact that was proven in its runtime",
     "import": "a model of another program as a bundle",
     "predict": "detect in images, folders, videos and cameras",
-    "serve": "the live page and the HTTP service",
+    "serve": "the live page, and detection over HTTP, WebSocket and WebRTC",
     "models": "the models that have a name; pull their weights",
     "doctor": "what is missing or failing: here, or leg by leg on the way to a server",
     "bench": "latency of a model on this machine, beside the bare runtime",

@@ -105,8 +105,11 @@ def announce(endpoint: Endpoint, config: ServeConfig) -> None:
 
 
 def _what_is_served(endpoint: Endpoint) -> list[str]:
+    from sightline.runtime.engine import PROVIDERS
     from sightline.runtime.engines.onnx import find_provider
 
+    provider = find_provider(plan.device)
+    device = next(name for name, each in PROVIDERS.items() if each == provider)
     plan = endpoint.plan
     share = f"{_count(plan.workers, 'image')} at a time on {_count(plan.threads, 'thread')} each"
     rate = f", about {plan.images_per_s:.0f} a second" if plan.images_per_s else ""
@@ -114,7 +117,7 @@ def _what_is_served(endpoint: Endpoint) -> list[str]:
     models = [f"{name} ({folder})" for name, folder in endpoint.models.items()]
     return [
         f"Serving {', '.join(models)}" + ("; the first is the default" if models[1:] else ""),
-        f"{find_provider(plan.device)}: {share}{rate}",
+        f"{device.upper()}: {share}{rate}",
         f"For programs: {base}docs; numbers: {base}metrics",
     ]
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from sightline.data.images import MAX_PIXELS
 from sightline.errors import ConfigError, MissingExtra
 
-_NAME_FORM = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+NAME_FORM = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _DEVICE_FORM = re.compile(r"(v4l2|dshow|avfoundation):(.+)")
 _SCHEME_FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _EXAMPLE = "door=rtsp://192.168.1.20/live or clip=clip.mp4"
@@ -54,7 +54,7 @@ def read_sources(texts: Sequence[str]) -> tuple[SourceSpec, ...]:
     specs: dict[str, SourceSpec] = {}
     for text in texts:
         name, equals, address = text.partition("=")
-        if not (equals and address and _NAME_FORM.fullmatch(name)):
+        if not (equals and address and NAME_FORM.fullmatch(name)):
             if not equals:
                 wrong = "what was given has no ="
             elif not address:

@@ -14,39 +14,21 @@ from starlette.datastructures import UploadFile
 from sightline.data.images import decode_image
 from sightline.server.bodies import json_response, received
 from sightline.server.errors import RequestRefused
-from sightline.server.openapi import DetectAnswer, problems
-from sightline.server.options import MAX_COUNT, Options, read_options
+from sightline.server.openapi import IMAGE_OPTIONS, DetectAnswer, in_query, problems
+from sightline.server.options import Options, read_options
 from sightline.server.service import Service, caller
 
 _NAME = "the image"  # in messages; a raw body has no other
 # The third is what `curl --data-binary @photo.jpg` says of any file.
 _RAW_KINDS = frozenset(("", "application/octet-stream", "application/x-www-form-urlencoded"))
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "model": {"type": "string", "description": "a name of /v1/models; by default the first"},
-    "threshold": {
-        "type": "number",
-        "minimum": 0,
-        "maximum": 1,
-        "description": "least score; by default the model's own",
-    },
-    "labels": {"type": "string", "description": "only these classes, separated by commas"},
-    "max": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": MAX_COUNT,
-        "description": "at most so many objects, the best first",
-    },
-}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
     "type": "object",
     "required": ["image"],
-    "properties": {"image": {"type": "string", "format": "binary"}, **_OPTIONS},
+    "properties": {"image": {"type": "string", "format": "binary"}, **IMAGE_OPTIONS},
 }
 _DOCUMENTED: dict[str, Any] = {
-    "parameters": [
-        {"name": name, "in": "query", "schema": schema} for name, schema in _OPTIONS.items()
-    ],
+    "parameters": in_query(IMAGE_OPTIONS),
     "requestBody": {
         "required": True,
         "description": "The image file itself, or a form with the file field `image`. JPEG, PNG, "

@@ -6,13 +6,14 @@ against contracts/wire.schema.json and contracts/error.schema.json.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.server.errors import STATUS_OF_CODE
+from sightline.server.options import MAX_COUNT
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -20,6 +21,29 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _ANYWHERE = ("token-required", "origin-refused", "rate-limited", "internal", "busy")
 _WITH_BODY = ("malformed-request", "request-timeout", "body-too-large")
 _VALIDATION = "#/components/schemas/HTTPValidationError"
+
+# What read_options reads, as it is documented.
+IMAGE_OPTIONS: dict[str, dict[str, Any]] = {
+    "model": {"type": "string", "description": "a name of /v1/models; by default the first"},
+    "threshold": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "least score; by default the model's own",
+    },
+    "labels": {"type": "string", "description": "only these classes, separated by commas"},
+    "max": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_COUNT,
+        "description": "at most so many objects, the best first",
+    },
+}
+STREAM_OPTIONS = {
+    **IMAGE_OPTIONS,
+    "track": {"type": "boolean", "description": "number objects from frame to frame"},
+    "motion": {"type": "boolean", "description": "look only at frames that differ"},
+}
 
 
 class Shape(BaseModel):
@@ -128,3 +152,8 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
     # Either: on a loopback address, and with --open, no token is asked for.
     document["security"] = [{"token": []}, {}]
     return document
+
+
+def in_query(schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """These options as parameters of an address."""
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]

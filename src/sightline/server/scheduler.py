@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.runtime.engine import Outputs
 from sightline.runtime.engines.onnx import available_cores
 from sightline.server.errors import RequestRefused
 from sightline.server.job import Answer, Job
@@ -185,7 +186,7 @@ class Scheduler:
             if isinstance(pixels, Exception):
                 yield job, pixels
             elif pixels is None:
-                yield job, job.finish(None, 0.0)
+                yield job, _finish(job, None, 0.0)
             else:
                 prepared.append((job, pixels))
         while prepared:
@@ -200,10 +201,7 @@ class Scheduler:
             infer_ms = (time.perf_counter() - start) * 1e3
             self._metrics.batch_size.observe(len(now))
             for (job, _), output in zip(now, outputs, strict=True):
-                try:
-                    yield job, job.finish(output, infer_ms)
-                except Exception as error:
-                    yield job, error
+                yield job, _finish(job, output, infer_ms)
 
     def _prepare(self, jobs: list[Job]) -> Iterable[NDArray[np.uint8] | Exception | None]:
         if len(jobs) == 1 or self._preparing is None:
@@ -272,4 +270,11 @@ def _prepare(job: Job) -> NDArray[np.uint8] | Exception | None:
     try:
         return job.prepare()
     except Exception as error:  # of whatever sort, it is this job's answer and no other's
+        return error
+
+
+def _finish(job: Job, outputs: Outputs | None, infer_ms: float) -> Answer | Exception:
+    try:
+        return job.finish(outputs, infer_ms)
+    except Exception as error:
         return error

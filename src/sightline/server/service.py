@@ -8,7 +8,6 @@ from collections.abc import Callable
 from PIL import Image
 from starlette.requests import HTTPConnection
 
-from sightline.data.images import decode_image
 from sightline.server.config import ServeConfig
 from sightline.server.errors import RequestRefused
 from sightline.server.job import Answer, Job
@@ -64,10 +63,6 @@ class Service:
 
         self.scheduler.submit(caller, Job(model, options, open_picture, done))
         return await answered
-
-    async def detect_bytes(self, options: Options, image: bytes, name: str, caller: str) -> Answer:
-        """`detect` for an image file's bytes; `name` stands in messages."""
-        return await self.detect(options, lambda: decode_image(image, name=name), caller)
 
     def open_stream(
         self, path: str, options: Options, send: Callable[[Message], None]

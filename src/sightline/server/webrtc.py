@@ -1,7 +1,7 @@
 """WebRTC for web pages: an offer in, an answer out; results on the data channel of the page.
 
 POST /v1/webrtc/offer, and the session that it gives ends by DELETE /v1/webrtc/{session}, or by
-POST /v1/webrtc/{session}/close, which a page that goes away can still send (sendBeacon).
+POST /v1/webrtc/{session}/close for what can only post.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pydantic import Field
 from sightline.server.channels import Channels
 from sightline.server.errors import RequestRefused
 from sightline.server.offer import MAX_SDP_BYTES, read_offer
-from sightline.server.openapi import Shape, problems
-from sightline.server.options import MAX_COUNT, read_options
+from sightline.server.openapi import STREAM_OPTIONS, Shape, problems
+from sightline.server.options import read_options
 from sightline.server.peers import Peers, check_installed, read_text
 
 _PATH = "webrtc"
@@ -28,12 +28,7 @@ _OFFER = {
     "properties": {
         "sdp": {"type": "string", "description": "with its candidates: there is no trickling"},
         "type": {"type": "string", "enum": ["offer"]},
-        "model": {"type": "string"},
-        "threshold": {"type": "number", "minimum": 0, "maximum": 1},
-        "labels": {"type": "string", "description": "only these classes, separated by commas"},
-        "max": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
-        "track": {"type": "boolean", "description": "number objects from frame to frame"},
-        "motion": {"type": "boolean", "description": "look only at frames that differ"},
+        **STREAM_OPTIONS,
     },
 }
 
@@ -88,7 +83,7 @@ def webrtc_router(peers: Peers) -> APIRouter:
     @router.post(
         "/{session}/close",
         status_code=204,
-        summary="End a session, for navigator.sendBeacon",
+        summary="End a session, by POST",
         responses=problems("not-found"),
     )
     async def close(session: str) -> Response:

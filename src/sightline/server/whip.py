@@ -6,18 +6,18 @@ Candidates are all in the first answer: there is no trickling and no ICE restart
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from sightline.runtime.addresses import NAME_FORM
 from sightline.server.errors import RequestRefused
 from sightline.server.live import LiveStream, Message
 from sightline.server.offer import MAX_SDP_BYTES, read_offer
-from sightline.server.openapi import problems
-from sightline.server.options import MAX_COUNT, read_options
+from sightline.server.openapi import STREAM_OPTIONS, in_query, problems
+from sightline.server.options import read_options
 from sightline.server.peers import Peers, check_installed, read_text
 from sightline.server.streams import Broadcast, StreamBoard
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _PATH = "whip"
 _SDP = "application/sdp"
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _NAME_RULE = "1 to 64 letters, digits, '.', '_' or '-', not beginning with '.'"
 
 
@@ -56,7 +55,9 @@ def whip_router(peers: Peers, board: StreamBoard) -> APIRouter:
             ),
         },
         openapi_extra={
-            "parameters": _PARAMETERS,
+            "parameters": in_query(
+                {"name": {"type": "string", "pattern": f"^{NAME_FORM.pattern}$"}, **STREAM_OPTIONS}
+            ),
             "requestBody": {
                 "required": True,
                 "content": {_SDP: {"schema": {"type": "string", "description": "the offer"}}},
@@ -91,20 +92,6 @@ def whip_router(peers: Peers, board: StreamBoard) -> APIRouter:
     return router
 
 
-_PARAMETERS = [
-    {"name": name, "in": "query", "schema": schema}
-    for name, schema in {
-        "name": {"type": "string", "pattern": f"^{_NAME.pattern}$"},
-        "model": {"type": "string"},
-        "threshold": {"type": "number", "minimum": 0, "maximum": 1},
-        "labels": {"type": "string", "description": "only these classes, separated by commas"},
-        "max": {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
-        "track": {"type": "boolean", "description": "number objects from frame to frame"},
-        "motion": {"type": "boolean", "description": "look only at frames that differ"},
-    }.items()
-]
-
-
 class _Published:
     """A publisher's named stream. With nobody listening, nothing is detected."""
 
@@ -136,6 +123,6 @@ class _Published:
 def _read_name(name: str | None) -> str:
     if name is None:
         return f"whip-{secrets.token_hex(4)}"
-    if not _NAME.fullmatch(name):
+    if not NAME_FORM.fullmatch(name):
         raise RequestRefused("invalid-request", f"name: {_NAME_RULE}")
     return name
