@@ -108,9 +108,9 @@ def _what_is_served(endpoint: Endpoint) -> list[str]:
     from sightline.runtime.engine import PROVIDERS
     from sightline.runtime.engines.onnx import find_provider
 
+    plan = endpoint.plan
     provider = find_provider(plan.device)
     device = next(name for name, each in PROVIDERS.items() if each == provider)
-    plan = endpoint.plan
     share = f"{_count(plan.workers, 'image')} at a time on {_count(plan.threads, 'thread')} each"
     rate = f", about {plan.images_per_s:.0f} a second" if plan.images_per_s else ""
     base = endpoint.urls[0].partition("?")[0]
