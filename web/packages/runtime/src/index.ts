@@ -11,12 +11,11 @@ export {
   type DetectOptions,
   type Detector,
   type DetectorOptions,
-} from "./detector";
+} from "./device/detector";
+export type { Frame, WorkerTiming } from "./device/protocol";
 export * from "./errors";
-export { type FrameListener, grabFrame, watchFrames } from "./frames";
-export type { Manifest } from "./manifest";
-export type { ModelLocation, ProgressListener } from "./model";
-export type { Frame, WorkerTiming } from "./protocol";
+export type { ModelLocation, ProgressListener } from "./model/fetch";
+export type { Manifest } from "./model/manifest";
 export type { RemoteState } from "./remote/reconnect";
 export { connectWebRtc, type RemoteStream, type WebRtcOptions } from "./remote/webrtc";
 export {
@@ -26,3 +25,4 @@ export {
   type WebSocketOptions,
 } from "./remote/websocket";
 export type { Ready, RemoteDetection, RemoteOptions, RemoteResult } from "./remote/wire";
+export { type FrameListener, grabFrame, watchFrames } from "./video/frames";

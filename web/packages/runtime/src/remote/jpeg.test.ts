@@ -1,6 +1,6 @@
 import { beforeEach, expect, it, vi } from "vitest";
+import type { Frame } from "../device/protocol";
 import { DetectorDisposed, WorkerFailed } from "../errors";
-import type { Frame } from "../protocol";
 import { type EncodeAnswer, JpegEncoder } from "./jpeg";
 
 const encoded = { jpeg: new ArrayBuffer(3), width: 4, height: 2 };

@@ -1,6 +1,7 @@
 /** Frames as JPEG files, made in a worker, no wider than asked for. */
+
+import type { Frame } from "../device/protocol";
 import { DetectorDisposed, FrameUnusable, WorkerFailed } from "../errors";
-import type { Frame } from "../protocol";
 import { startWorker } from "../workers";
 import workerUrl from "./jpegworker?worker&url";
 

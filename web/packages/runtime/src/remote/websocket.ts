@@ -3,8 +3,9 @@
  *
  * At most one frame is on its way and one waits; a newer frame takes the place of the waiting one.
  */
+
+import type { Frame } from "../device/protocol";
 import { DetectorDisposed, RemoteUnreachable } from "../errors";
-import type { Frame } from "../protocol";
 import { JpegEncoder } from "./jpeg";
 import { keepConnected, type RemoteState } from "./reconnect";
 import { socketConnection } from "./socket";

@@ -2,7 +2,7 @@
  * What the server says over WebSocket and data channel, and what it is asked: the shapes of
  * contracts/wire.schema.json. Knows no connection.
  */
-import type { Detection, DetectionResult } from "../detector";
+import type { Detection, DetectionResult } from "../device/detector";
 import {
   MediaBlocked,
   RemoteBusy,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ManifestInvalid, ModelNotFound, ModelTruncated, ModelUnreachable } from "./errors";
+import { ManifestInvalid, ModelNotFound, ModelTruncated, ModelUnreachable } from "../errors";
+import { fetchGraph, fetchManifest } from "./fetch";
 import type { Manifest } from "./manifest";
-import { fetchGraph, fetchManifest } from "./model";
 
 // fetch is the seam: what a server or a broken line can answer.
 function answerWith(answer: () => Response | Promise<Response>): void {

@@ -3,8 +3,8 @@
 import loaderUrl from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import * as ort from "onnxruntime-web/wasm";
-import { firstLine, GraphUnusable, InferenceFailed, WebAssemblyUnsupported } from "./errors";
-import type { Manifest } from "./manifest";
+import { firstLine, GraphUnusable, InferenceFailed, WebAssemblyUnsupported } from "../errors";
+import type { Manifest } from "../model/manifest";
 import type { GraphOutputs } from "./postprocess";
 
 export class GraphSession {

@@ -1,11 +1,11 @@
 /** The detector's worker: frames in, detections out. One request at a time, answered in order. */
-import { ModelHashMismatch, toWire, WorkerFailed } from "./errors";
+import { ModelHashMismatch, toWire, WorkerFailed } from "../errors";
+import { sha256OfModel } from "../model/sha256";
 import { PixelReader } from "./pixels";
 import { letterboxSpan, postprocess } from "./postprocess";
 import { type Answer, type Request, transferables } from "./protocol";
 import { Letterboxer, Resizer } from "./resize";
 import { GraphSession } from "./session";
-import { sha256OfModel } from "./sha256";
 
 interface Model {
   readonly session: GraphSession;

@@ -1,5 +1,5 @@
 /** How many threads the graph runs on: one, unless more are possible and measured to be faster. */
-import type { Manifest } from "./manifest";
+import type { Manifest } from "../model/manifest";
 import { WorkerLink } from "./workerlink";
 
 /** Runs that decide: the least of them, as noise only adds. */

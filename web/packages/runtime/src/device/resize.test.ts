@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import golden from "../../../../contracts/golden/resize.json";
+import golden from "../../../../../contracts/golden/resize.json";
+import { sha256Hex } from "../model/sha256";
 import { Letterboxer, planAxis, Resizer } from "./resize";
-import { sha256Hex } from "./sha256";
 
 /** The golden file's noise, with an alpha channel of any value: alpha must not matter. */
 function drawPixels(width: number, height: number, seed: number, contrast: string): Uint8Array {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import golden from "../../../../contracts/golden/postprocess.json";
+import golden from "../../../../../contracts/golden/postprocess.json";
 import { letterboxSpan, postprocess } from "./postprocess";
 
 describe("postprocess", () => {

@@ -2,7 +2,7 @@
  * The model bundle's manifest, read and checked field by field; the JSON Schema is
  * contracts/manifest.schema.json. Knows nothing of loading or running.
  */
-import { ManifestInvalid, ManifestTooNew } from "./errors";
+import { ManifestInvalid, ManifestTooNew } from "../errors";
 
 /** The newest manifest this runtime reads. */
 export const FORMAT_VERSION = 1;

@@ -1,6 +1,7 @@
 /** The frames that a <video> presents, each once, ready to be handed to a detector. */
-import { FrameUnusable, firstLine } from "./errors";
-import type { Frame } from "./protocol";
+
+import type { Frame } from "../device/protocol";
+import { FrameUnusable, firstLine } from "../errors";
 
 /** `capturedAt`: when the camera took it where the browser tells, else when it was presented. */
 export type FrameListener = (frame: Frame, capturedAt: number) => void;

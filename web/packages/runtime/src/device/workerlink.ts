@@ -1,5 +1,5 @@
 /** The page's end of one worker: requests as promises. Ends the worker on its first failure. */
-import { DetectorDisposed, fromWire, type SightlineError, WorkerFailed } from "./errors";
+import { DetectorDisposed, fromWire, type SightlineError, WorkerFailed } from "../errors";
 import { type Answer, type Request, transferables } from "./protocol";
 
 type Body<R extends Request = Request> = R extends Request ? Omit<R, "id"> : never;

@@ -4,9 +4,14 @@
  * At most one frame is in the worker and one waits; a newer frame takes the place of the waiting
  * one. So the age of a result never grows, however slow the model is.
  */
-import { DetectorDisposed } from "./errors";
-import type { Manifest } from "./manifest";
-import { fetchGraph, fetchManifest, type ModelLocation, type ProgressListener } from "./model";
+import { DetectorDisposed } from "../errors";
+import {
+  fetchGraph,
+  fetchManifest,
+  type ModelLocation,
+  type ProgressListener,
+} from "../model/fetch";
+import type { Manifest } from "../model/manifest";
 import type { Frame, WorkerTiming } from "./protocol";
 import { chooseThreads, maxThreads, openWorker } from "./threads";
 import type { WorkerLink } from "./workerlink";

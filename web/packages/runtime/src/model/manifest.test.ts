@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ManifestInvalid, ManifestTooNew } from "./errors";
+import { ManifestInvalid, ManifestTooNew } from "../errors";
 import { parseManifest } from "./manifest";
 
 const manifest = () => ({

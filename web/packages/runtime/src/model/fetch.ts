@@ -5,7 +5,7 @@ import {
   ModelNotFound,
   ModelTruncated,
   ModelUnreachable,
-} from "./errors";
+} from "../errors";
 import { type Manifest, parseManifest } from "./manifest";
 
 export interface ModelLocation {

@@ -2,7 +2,7 @@
  * RGBA bytes of a frame: copied straight out of a VideoFrame where the browser converts, drawn
  * on a canvas and read back where it does not.
  */
-import { FrameUnusable, firstLine } from "./errors";
+import { FrameUnusable, firstLine } from "../errors";
 import type { Frame } from "./protocol";
 
 /** (height, width, 4) uint8; the buffer is the reader's and holds until its next read. */

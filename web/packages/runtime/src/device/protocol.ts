@@ -2,8 +2,8 @@
  * Every message between the page and its worker. Frames and result buffers are transferred, so each
  * has one owner at a time; whoever holds a frame closes it.
  */
-import type { WireError } from "./errors";
-import type { Manifest } from "./manifest";
+import type { WireError } from "../errors";
+import type { Manifest } from "../model/manifest";
 import type { RawDetections } from "./postprocess";
 
 /** What can be detected on: both are transferable and hold pixels outside the JavaScript heap. */
