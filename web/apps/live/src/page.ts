@@ -148,7 +148,7 @@ export class LivePage {
     try {
       const threads = Number(this.#parameters.get("threads"));
       const detector = await createDetector({
-        ...model.location,
+        model: model.location,
         ...(threads >= 1 ? { threads } : {}),
         signal: loading.signal,
         onProgress: (loaded, total) => this.#stage.showLoading(model.name, loaded, total),

@@ -24,5 +24,5 @@ export {
   type RemoteDetector,
   type WebSocketOptions,
 } from "./remote/websocket";
-export type { Ready, RemoteDetection, RemoteOptions, RemoteResult } from "./remote/wire";
+export type { Ready, RemoteOptions, RemoteResult } from "./remote/wire";
 export { type FrameListener, grabFrame, watchFrames } from "./video/frames";

@@ -8,6 +8,7 @@ import { DetectorDisposed } from "../errors";
 import {
   fetchGraph,
   fetchManifest,
+  locateModel,
   type ModelLocation,
   type ProgressListener,
 } from "../model/fetch";
@@ -16,7 +17,9 @@ import type { Frame, WorkerTiming } from "./protocol";
 import { chooseThreads, maxThreads, openWorker } from "./threads";
 import type { WorkerLink } from "./workerlink";
 
-export interface DetectorOptions extends ModelLocation {
+export interface DetectorOptions {
+  /** Address of the bundle: its folder, its manifest.json, or of both files. */
+  readonly model: string | ModelLocation;
   /** Exactly so many threads; by default measured: more than one only where that is faster. */
   readonly threads?: number;
   readonly onProgress?: ProgressListener;
@@ -29,6 +32,8 @@ export interface Detection {
   readonly score: number;
   /** In pixels of the frame as shown. */
   readonly boxXyxy: readonly [x1: number, y1: number, x2: number, y2: number];
+  /** Where objects are tracked: the same number for the same object. */
+  readonly id?: number;
 }
 
 export interface DetectionResult {
@@ -37,6 +42,8 @@ export interface DetectionResult {
   readonly width: number;
   readonly height: number;
   readonly timing: WorkerTiming;
+  /** Whether nothing has moved and these are the detections of an earlier frame. */
+  readonly isStill: boolean;
 }
 
 export interface DetectOptions {
@@ -70,8 +77,9 @@ export interface Detector {
  */
 export async function createDetector(options: DetectorOptions): Promise<Detector> {
   const { signal } = options;
-  const manifest = await fetchManifest(options.manifestUrl, signal);
-  const graph = await fetchGraph(options.graphUrl, manifest, options.onProgress, signal);
+  const { manifestUrl, graphUrl } = locateModel(options.model);
+  const manifest = await fetchManifest(manifestUrl, signal);
+  const graph = await fetchGraph(graphUrl, manifest, options.onProgress, signal);
   const { link, threads } =
     options.threads === undefined
       ? await chooseThreads(manifest, graph, maxThreads(), signal)
@@ -158,6 +166,12 @@ class WorkerDetector implements Detector {
         boxXyxy: [edge(0), edge(1), edge(2), edge(3)],
       };
     });
-    return { detections, width: answer.width, height: answer.height, timing: answer.timing };
+    return {
+      detections,
+      width: answer.width,
+      height: answer.height,
+      timing: answer.timing,
+      isStill: false,
+    };
   }
 }

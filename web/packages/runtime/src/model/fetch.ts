@@ -6,11 +6,22 @@ import {
   ModelTruncated,
   ModelUnreachable,
 } from "../errors";
-import { type Manifest, parseManifest } from "./manifest";
+import { GRAPH_NAME, MANIFEST_NAME, type Manifest, parseManifest } from "./manifest";
 
 export interface ModelLocation {
   readonly manifestUrl: string;
   readonly graphUrl: string;
+}
+
+/** Where the files of a bundle lie that is named by its folder or its manifest. */
+export function locateModel(model: string | ModelLocation): ModelLocation {
+  if (typeof model !== "string") return model;
+  const named = new URL(model, document.baseURI);
+  if (!named.pathname.endsWith(".json") && !named.pathname.endsWith("/")) named.pathname += "/";
+  return {
+    manifestUrl: new URL(named.pathname.endsWith("/") ? MANIFEST_NAME : "", named).href,
+    graphUrl: new URL(GRAPH_NAME, named).href,
+  };
 }
 
 export type ProgressListener = (loadedBytes: number, totalBytes: number) => void;

@@ -6,6 +6,7 @@ import { ManifestInvalid, ManifestTooNew } from "../errors";
 
 /** The newest manifest this runtime reads. */
 export const FORMAT_VERSION = 1;
+export const MANIFEST_NAME = "manifest.json";
 export const GRAPH_NAME = "model.onnx";
 
 export interface FileEntry {

@@ -3,11 +3,12 @@
  * frames comes back, tied to them by time. A stream that this page itself receives from another
  * peer is forwarded alike.
  */
+import type { Detection } from "../device/detector";
 import { type RemoteError, StreamUnsendable } from "../errors";
 import { sendTrack } from "./peer";
 import { keepConnected, type RemoteState } from "./reconnect";
 import { DEFAULT_MAX_WIDTH } from "./websocket";
-import { type RemoteDetection, type RemoteOptions, type RemoteResult, toResult } from "./wire";
+import { type RemoteOptions, type RemoteResult, toResult } from "./wire";
 
 export interface WebRtcOptions extends RemoteOptions {
   /** Its first video track is sent; it stays the caller's, to stop when done. */
@@ -35,7 +36,7 @@ export function connectWebRtc(options: WebRtcOptions): RemoteStream {
   let { threshold } = options;
   let channel: RTCDataChannel | null = null;
   let labels: readonly string[] = [];
-  let last: readonly RemoteDetection[] = [];
+  let last: readonly Detection[] = [];
 
   const connect = async (ready: Parameters<typeof sendTrack>[2], signal: AbortSignal) => {
     const [track] = stream.getVideoTracks();

@@ -4,6 +4,7 @@
  * At most one frame is on its way and one waits; a newer frame takes the place of the waiting one.
  */
 
+import type { Detection } from "../device/detector";
 import type { Frame } from "../device/protocol";
 import { DetectorDisposed, RemoteUnreachable } from "../errors";
 import { JpegEncoder } from "./jpeg";
@@ -11,7 +12,6 @@ import { keepConnected, type RemoteState } from "./reconnect";
 import { socketConnection } from "./socket";
 import {
   type FrameAnswer,
-  type RemoteDetection,
   type RemoteMessage,
   type RemoteOptions,
   type RemoteResult,
@@ -67,7 +67,7 @@ class SocketDetector implements RemoteDetector {
   #options: WebSocketOptions;
   #socket: WebSocket | null = null;
   #labels: readonly string[] = [];
-  #last: readonly RemoteDetection[] = [];
+  #last: readonly Detection[] = [];
   #isBusy = false;
   #failure: Error | null = null;
   #stillHere: ReturnType<typeof setInterval> | undefined;

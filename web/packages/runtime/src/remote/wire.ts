@@ -31,19 +31,11 @@ export interface RemoteOptions {
   readonly motion?: boolean;
 }
 
-export interface RemoteDetection extends Detection {
-  /** Where tracking was asked for: the same number for the same object. */
-  readonly id?: number;
-}
-
 export interface RemoteResult extends DetectionResult {
-  readonly detections: readonly RemoteDetection[];
   /** When the frame was captured, on the clock of performance.now(). */
   readonly capturedAt: number;
   /** Milliseconds from the frame's arrival at the server to its answer. */
   readonly serverMs: number;
-  /** Whether the server saw no motion and these are the detections of an earlier frame. */
-  readonly isStill: boolean;
 }
 
 /** What the server says of itself before the first frame. */
@@ -195,13 +187,13 @@ export function toResult(
   answer: FrameAnswer,
   labels: readonly string[],
   capturedAt: number,
-  last: readonly RemoteDetection[],
+  last: readonly Detection[],
   { width, height }: { width: number; height: number } = answer,
 ): RemoteResult {
   const { queueMs, decodeMs, inferMs, totalMs } = answer.timing;
   const across = width / answer.width;
   const down = height / answer.height;
-  const detections = answer.found?.map(({ label, score, box, id }): RemoteDetection => {
+  const detections = answer.found?.map(({ label, score, box, id }): Detection => {
     const [x1, y1, x2, y2] = box;
     return {
       label,

@@ -1,0 +1,199 @@
+/** What finds the objects of a video: a model in this page's worker, or a server. */
+import type { DetectionResult, Detector } from "../device/detector";
+import type { Frame } from "../device/protocol";
+import type { SightlineError } from "../errors";
+import type { RemoteState } from "../remote/reconnect";
+import { connectWebRtc, type RemoteStream } from "../remote/webrtc";
+import { connectWebSocket, type RemoteDetector } from "../remote/websocket";
+import type { RemoteOptions, RemoteResult } from "../remote/wire";
+
+/** How pictures get to a server. */
+export type Transport = "http" | "websocket" | "webrtc";
+
+export interface LookOptions {
+  /** When the frame was captured, on the clock of performance.now(). */
+  readonly capturedAt: number;
+  /** The least score that counts. */
+  readonly threshold: number;
+  /** Whether a frame in which nothing has moved need not be looked at. */
+  readonly motion: boolean;
+}
+
+export interface Engine {
+  /** Labels in order; empty until they are known. */
+  readonly labels: readonly string[];
+  /** The model's own; null until it is known. */
+  readonly scoreThreshold: number | null;
+  /** The model in the page's worker, if it runs there. */
+  readonly detector: Detector | null;
+  /** Whether it numbers the objects itself. */
+  readonly tracks: boolean;
+  /** What is in the frame, which is taken over; null when a newer one took its place. */
+  detect(frame: Frame, options: LookOptions): Promise<DetectionResult | null>;
+  /**
+   * Where the stream itself is sent and not its frames: what is in them, until the returned
+   * function is called.
+   */
+  readonly watch:
+    | ((stream: MediaStream, onResult: (result: RemoteResult) => void) => () => void)
+    | null;
+  /** Have scores from here on told. */
+  setThreshold(threshold: number): void;
+  /** Nothing is shown now: connections are ended, to be opened again by the next frame. */
+  rest(): void;
+  /** End for good. */
+  close(): void;
+}
+
+/** The model on this device. The engine owns the detector. */
+export class DeviceEngine implements Engine {
+  readonly detector: Detector;
+  readonly tracks = false;
+  readonly watch = null;
+
+  constructor(detector: Detector) {
+    this.detector = detector;
+  }
+
+  get labels(): readonly string[] {
+    return this.detector.manifest.labels;
+  }
+
+  get scoreThreshold(): number {
+    return this.detector.manifest.scoreThreshold;
+  }
+
+  detect(frame: Frame, options: LookOptions): Promise<DetectionResult | null> {
+    return this.detector.detect(frame, options);
+  }
+
+  setThreshold(): void {} // told with every frame
+
+  rest(): void {}
+
+  close(): void {
+    this.detector.dispose();
+  }
+}
+
+export interface ServerListener {
+  onState(state: RemoteState): void;
+  /** An error of one frame; the next may be better. */
+  onFrameError(error: SightlineError): void;
+}
+
+/** A server, frame by frame over a WebSocket. Connects with the first frame. */
+export class SocketEngine implements Engine {
+  readonly detector = null;
+  readonly watch = null;
+  readonly tracks: boolean;
+  labels: readonly string[] = [];
+  scoreThreshold: number | null = null;
+  readonly #listener: ServerListener;
+  #options: RemoteOptions;
+  #connection: RemoteDetector | null = null;
+
+  constructor(options: RemoteOptions, listener: ServerListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.tracks = options.track === true;
+  }
+
+  detect(frame: Frame, { capturedAt }: LookOptions): Promise<DetectionResult | null> {
+    this.#connection ??= connectWebSocket({
+      ...this.#options,
+      onState: (state) => this.#follow(state),
+    });
+    return this.#connection.detect(frame, { capturedAt });
+  }
+
+  setThreshold(threshold: number): void {
+    if (threshold === this.#options.threshold) return;
+    this.#options = { ...this.#options, threshold };
+    this.#connection?.setThreshold(threshold);
+  }
+
+  rest(): void {
+    this.#connection?.close();
+    this.#connection = null;
+  }
+
+  close(): void {
+    this.rest();
+  }
+
+  #follow(state: RemoteState): void {
+    if (state.kind === "ready") {
+      this.labels = state.labels;
+      this.scoreThreshold ??= state.threshold;
+    }
+    this.#listener.onState(state);
+  }
+}
+
+/** A server that is sent the stream itself over WebRTC; single pictures go by WebSocket. */
+export class PeerEngine implements Engine {
+  readonly detector = null;
+  readonly tracks: boolean;
+  readonly #pictures: SocketEngine;
+  readonly #listener: ServerListener;
+  #options: RemoteOptions;
+  #stream: RemoteStream | null = null;
+
+  constructor(options: RemoteOptions, listener: ServerListener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#pictures = new SocketEngine(options, listener);
+    this.tracks = options.track === true;
+  }
+
+  get labels(): readonly string[] {
+    return this.#pictures.labels;
+  }
+
+  get scoreThreshold(): number | null {
+    return this.#pictures.scoreThreshold;
+  }
+
+  detect(frame: Frame, options: LookOptions): Promise<DetectionResult | null> {
+    return this.#pictures.detect(frame, options);
+  }
+
+  readonly watch = (
+    stream: MediaStream,
+    onResult: (result: RemoteResult) => void,
+  ): (() => void) => {
+    const connection = connectWebRtc({
+      ...this.#options,
+      stream,
+      onResult,
+      onState: (state) => {
+        if (state.kind === "ready") {
+          this.#pictures.labels = state.labels;
+          this.#pictures.scoreThreshold ??= state.threshold;
+        }
+        this.#listener.onState(state);
+      },
+      onFrameError: (error) => this.#listener.onFrameError(error),
+    });
+    this.#stream = connection;
+    return () => connection.close();
+  };
+
+  setThreshold(threshold: number): void {
+    if (threshold === this.#options.threshold) return;
+    this.#options = { ...this.#options, threshold };
+    this.#pictures.setThreshold(threshold);
+    this.#stream?.setThreshold(threshold);
+  }
+
+  rest(): void {
+    this.#pictures.rest();
+    this.#stream?.close();
+    this.#stream = null;
+  }
+
+  close(): void {
+    this.rest();
+  }
+}
