@@ -7,6 +7,7 @@ only if the gate is meant to change: the browser's is held to the same file.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -300,6 +301,45 @@ def small_films() -> Iterator[tuple[str, list[tuple[float, NDArray[np.uint8]]]]]
                                  enumerate((0, 0, 3, 40, 90, 250, 255, 255, 120, 0))]  # fmt: skip
 
 
+SHRINK_SIZES = (
+    ("one pixel", 1, 1),
+    ("as large as the grid", 64, 48),
+    ("blocks cut off", 65, 3),
+    ("blocks of 7 cut off both ways", 417, 227),
+    ("blocks of 8", 511, 300),
+    ("VGA", 640, 480),
+    ("uneven picks", 641, 363),
+    ("720p", 1280, 720),
+    ("phone portrait", 1080, 1920),
+    ("a thread", 7, 5000),
+)
+
+
+def draw_pixels(width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width, 3) that any language can make: an integer hash of the byte's index."""
+    value = np.arange(width * height * 3, dtype=np.uint32) * np.uint32(2654435761)
+    value ^= value >> np.uint32(15)
+    value *= np.uint32(2246822519)
+    value ^= value >> np.uint32(13)
+    return (value >> np.uint32(24)).astype(np.uint8).reshape(height, width, 3)
+
+
+def make_shrunk(name: str, width: int, height: int) -> dict[str, Any]:
+    """A golden case: a noisy picture's size, its greys' size and bytes."""
+    small = shrink(Image.fromarray(draw_pixels(width, height)))
+    made: dict[str, Any] = {
+        "name": name,
+        "width": width,
+        "height": height,
+        "out_width": small.shape[1],
+        "out_height": small.shape[0],
+        "sha256": hashlib.sha256(small.tobytes()).hexdigest(),
+    }
+    if small.size <= 200:
+        made["grey_base64"] = base64.b64encode(small.tobytes()).decode()
+    return made
+
+
 def make_golden() -> dict[str, Any]:
     """The contents of motion.json."""
     room = small_room().astype(np.float64)
@@ -327,7 +367,9 @@ def make_golden() -> dict[str, Any]:
         "about": "The motion gate on small grey pictures. shares: the part of the cells (rows of "
         "them, after the blur) that no change of brightness all over explains. streams: a frame "
         "is [time in seconds, width, height, its bytes before the blur in base64, whether it is "
-        "to be let through].",
+        "to be let through]. shrinks: greys of RGB pictures whose byte i (rows, columns, channels) "
+        "is the top 8 bits of v, 32-bit unsigned: v = i * 2654435761; v ^= v >> 15; "
+        "v *= 2246822519; v ^= v >> 13.",
         "shares": [
             {
                 "before": np.round(before, 3).tolist(),
@@ -337,12 +379,22 @@ def make_golden() -> dict[str, Any]:
             for before, now in pairs
         ],
         "streams": streams,
+        "shrinks": [make_shrunk(*size) for size in SHRINK_SIZES],
     }
 
 
 def write_golden() -> None:
     text = json.dumps(make_golden(), separators=(",", ":"))
-    for mark in ('"shares"', '"streams"', '{"before"', '"now"', '"share":', '{"name"', "[["):
+    for mark in (
+        '"shares"',
+        '"streams"',
+        '"shrinks"',
+        '{"before"',
+        '"now"',
+        '"share":',
+        '{"name"',
+        "[[",
+    ):
         text = text.replace(mark, "\n" + mark)
     GOLDEN.write_text(text + "\n", encoding="utf-8")
 

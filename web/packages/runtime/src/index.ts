@@ -25,4 +25,6 @@ export {
   type WebSocketOptions,
 } from "./remote/websocket";
 export type { Ready, RemoteOptions, RemoteResult } from "./remote/wire";
+export { MotionGate } from "./tracking/motion";
+export { LEAST_SCORE, Tracker } from "./tracking/tracker";
 export { type FrameListener, grabFrame, watchFrames } from "./video/frames";
