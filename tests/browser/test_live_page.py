@@ -198,7 +198,7 @@ def assert_edges_are_drawn(page: LivePage) -> None:
     seen: dict[str, Any] = page.page.evaluate(
         """([x, y]) => {
             const picture = document.querySelector('#still');
-            const canvas = document.querySelector('#overlay');
+            const canvas = document.querySelector('.sightline-overlay');
             const box = picture.getBoundingClientRect();
             const scale = Math.min(
                 box.width / picture.naturalWidth, box.height / picture.naturalHeight);

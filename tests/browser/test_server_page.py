@@ -352,7 +352,7 @@ def test_boxes_of_the_last_frame_are_not_shown_on_the_first(
             await once("seeked");
             await once("seeking");
             await once("seeked");
-            const canvas = document.querySelector("#overlay");
+            const canvas = document.querySelector(".sightline-overlay");
             const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
             return [performance.now(), sightline.lastResult, pixels.data.some((value) => value)];
         }"""

@@ -1,17 +1,22 @@
 /** The live page: joins the source, the detector, the picture and the panel. */
 import {
   createDetector,
-  type DetectionResult,
+  type Detection,
+  DeviceEngine,
+  type Engine,
+  type LoopFigures,
   MediaBlocked,
+  Overlay,
+  PeerEngine,
   type RemoteState,
+  SocketEngine,
   StreamUnsendable,
+  VideoWatch,
+  type WatchResult,
 } from "@sightline/web";
 import { listCameras } from "./camera";
 import { type Catalogue, type CatalogueModel, fetchCatalogue } from "./catalogue";
 import { button, element, setIcon } from "./elements";
-import { DeviceEngine, type Engine, LEAST_THRESHOLD, ServerEngine } from "./engine";
-import { LiveLoop, type LoopFigures } from "./live";
-import { type Drawing, Overlay } from "./overlay";
 import { Panel } from "./panel";
 import { type Place, PlaceChoice, placeFor, placesOf, readPlace } from "./place";
 import { saveSnapshot } from "./snapshot";
@@ -38,13 +43,15 @@ export interface LiveStats extends LoopFigures {
 
 export class LivePage {
   readonly #stage = new Stage();
-  readonly #overlay = new Overlay(element("overlay", HTMLCanvasElement));
   readonly #panel = new Panel();
-  readonly #loop = new LiveLoop(this.#stage.video, {
-    onResult: (result) => this.#showResult(result),
-    onJump: () => this.#clearBoxes(),
-    onError: (error) => this.#fail(error, this.#remedyFor(error)),
-  });
+  readonly #watch = new VideoWatch(
+    this.#stage.video,
+    new Overlay(this.#stage.video, { mirror: false }),
+    {
+      onResult: (result) => this.#showResult(result),
+      onError: (error) => this.#fail(error, this.#remedyFor(error)),
+    },
+  );
   readonly #placeChoice = new PlaceChoice((place) => this.#choosePlace(place));
   readonly #threshold = new ThresholdSlider(() => this.#applyThreshold());
   readonly #parameters = new URLSearchParams(location.search);
@@ -62,18 +69,16 @@ export class LivePage {
   /** Counts the sources asked for: only the last one asked for may start. */
   #sourcesAsked = 0;
   #state: LiveStats["state"] = "loading";
-  #unfiltered: DetectionResult | null = null;
-  #shown: DetectionResult | null = null;
-  #listed: DetectionResult["detections"] | null = null;
+  #listed: readonly Detection[] | null = null;
 
   /** The last detections on display: those that reach the slider's threshold. */
-  get lastResult(): DetectionResult | null {
-    return this.#shown;
+  get lastResult(): WatchResult | null {
+    return this.#watch.result;
   }
 
   get stats(): LiveStats {
     return {
-      ...this.#loop.figures(),
+      ...this.#watch.figures(),
       state: this.#state,
       source: this.#source?.kind ?? "none",
       model: this.#model?.name ?? null,
@@ -135,11 +140,15 @@ export class LivePage {
     this.#placeChoice.show(this.#place, placesOf(model));
     if (this.#place !== "device") {
       this.#stage.hideLoading();
+      const Remote = this.#place === "webrtc" ? PeerEngine : SocketEngine;
       this.#setEngine(
-        new ServerEngine(this.#place, model, {
-          onState: (state) => this.#follow(state),
-          onFrameError: (error) => this.#fail(error, this.#remedyFor(error)),
-        }),
+        new Remote(
+          { model: model.name, threshold: model.scoreThreshold },
+          {
+            onState: (state) => this.#follow(state),
+            onFrameError: (error) => this.#fail(error, this.#remedyFor(error)),
+          },
+        ),
       );
       return;
     }
@@ -175,13 +184,13 @@ export class LivePage {
     const former = this.#engine;
     this.#engine = engine;
     this.#connection = null;
-    this.#panel.showEngine(engine, this.#model?.name ?? "–");
+    this.#panel.showEngine(engine, this.#model);
     this.#clearResult();
     if (engine !== null) {
-      this.#threshold.reset(engine.scoreThreshold);
+      this.#threshold.reset(this.#model?.scoreThreshold ?? null);
       this.#setState("ready");
     }
-    this.#loop.setEngine(engine);
+    this.#watch.setEngine(engine);
     former?.close();
   }
 
@@ -199,7 +208,7 @@ export class LivePage {
     if (state.kind === "ready" && this.#isProblemOfConnection) {
       this.#isProblemOfConnection = false;
       this.#stage.hideProblem();
-      this.#loop.refresh();
+      this.#watch.refresh();
     }
     this.#showStatus();
   }
@@ -290,8 +299,9 @@ export class LivePage {
         return;
       }
       this.#source = source;
-      this.#stage.show(source.takePhoto === null ? "video" : "photo");
-      this.#loop.setSource(source);
+      const isPhoto = source.takePhoto !== null;
+      this.#stage.show(isPhoto ? "photo" : "video");
+      this.#watch.setSource(source, isPhoto ? this.#stage.photo : this.#stage.video);
       this.#showControls();
     } catch (error) {
       if (asked === this.#sourcesAsked) this.#fail(error, remedy ?? again(() => this.#use(open)));
@@ -300,7 +310,7 @@ export class LivePage {
 
   #stop(): void {
     this.#sourcesAsked++;
-    this.#loop.setSource(null);
+    this.#watch.setSource(null);
     this.#connection = null;
     if (this.#isProblemOfConnection) this.#stage.hideProblem();
     this.#isProblemOfConnection = false;
@@ -370,41 +380,35 @@ export class LivePage {
   }
 
   #applyThreshold(): void {
+    const threshold = this.#threshold.value;
+    const known = this.#watch.threshold ?? 1;
     clearTimeout(this.#tellServer);
+    const apply = () => this.#watch.configure({ threshold });
+    if (this.#place === "device" || threshold >= known) {
+      apply();
+      return;
+    }
     this.#tellServer = setTimeout(() => {
-      if (this.#engine?.askFrom(this.#threshold.value)) this.#loop.refresh();
+      apply();
+      this.#watch.refresh();
     }, TELL_SERVER_MS);
-    if (this.#unfiltered !== null) this.#showResult(this.#unfiltered);
-    this.#refreshPanel();
   }
 
-  #showResult(result: DetectionResult): void {
-    this.#unfiltered = result;
-    const threshold = Math.fround(Math.max(LEAST_THRESHOLD, this.#threshold.value));
-    const detections = result.detections.filter(({ score }) => score >= threshold);
-    this.#shown = { ...result, detections };
-    this.#listed = detections;
-    this.#overlay.show(this.#shown);
+  #showResult(result: WatchResult): void {
+    this.#listed = result.detections;
     button("snapshot").disabled = false;
   }
 
   #clearResult(): void {
-    this.#clearBoxes();
+    this.#watch.clear();
     this.#listed = null;
     button("snapshot").disabled = true;
     this.#refreshPanel();
   }
 
-  /** The lists stay until the next result, which is near: they would flicker. */
-  #clearBoxes(): void {
-    this.#unfiltered = null;
-    this.#shown = null;
-    this.#overlay.show(null);
-  }
-
   #refreshPanel(): void {
     const isPhoto = this.#source?.kind === "photo";
-    const figures = this.#loop.figures();
+    const figures = this.#watch.figures();
     this.#panel.showFigures(isPhoto ? { ...figures, framesPerSecond: null } : figures);
     this.#panel.showDetections(this.#listed);
     const isMoving = this.#source !== null && (isPhoto || !this.#stage.video.paused);
@@ -412,10 +416,10 @@ export class LivePage {
   }
 
   #saveSnapshot(): void {
-    const drawing: Drawing | null = this.#shown;
-    if (drawing === null) return;
+    const { result } = this.#watch;
+    if (result === null) return;
     const isPhoto = this.#source?.kind === "photo";
-    saveSnapshot(isPhoto ? this.#stage.photo : this.#stage.video, drawing);
+    saveSnapshot(isPhoto ? this.#stage.photo : this.#stage.video, result);
   }
 
   #fail(error: unknown, remedy: Remedy): void {

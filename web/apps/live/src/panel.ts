@@ -1,7 +1,7 @@
 /** The figures and lists beside the picture. Shows what it is given, knows no detector. */
-import { classColor, type Detection } from "@sightline/web";
+import { classColor, type Detection, type Engine } from "@sightline/web";
+import type { CatalogueModel } from "./catalogue";
 import { element, setText } from "./elements";
-import type { Engine } from "./engine";
 
 /** Running figures in milliseconds and frames per second; null while there is none. */
 export interface Figures {
@@ -34,8 +34,8 @@ export class Panel {
   }
 
   /** The model and what runs it; null while that is not there. */
-  showEngine(engine: Engine | null, name: string): void {
-    setText(element("model-name", HTMLParagraphElement), name);
+  showEngine(engine: Engine | null, model: CatalogueModel | null): void {
+    setText(element("model-name", HTMLParagraphElement), model?.name ?? "–");
     const facts = element("model-facts", HTMLParagraphElement);
     this.#isRemote = engine !== null && engine.detector === null;
     const threads = engine?.detector?.backend.threads ?? null;
@@ -43,11 +43,12 @@ export class Panel {
     showFigure(this.#threads, threads, 0);
     const unit = threads === null || threads === 1 ? "thread" : "threads";
     this.#threads.dataset.unit = this.#isRemote ? "ms" : unit;
-    if (engine === null) {
+    if (engine === null || model === null) {
       setText(facts, "–");
       return;
     }
-    const { labels, detector } = engine;
+    const { detector } = engine;
+    const { labels } = model;
     const kinds = labels.length === 1 ? `finds ${labels[0]}` : `${labels.length} kinds of objects`;
     if (detector === null) {
       setText(facts, `${kinds} · runs on the server`);

@@ -1,5 +1,5 @@
 /** The picture on display with its boxes, saved as a PNG at its own resolution. */
-import { type Drawing, drawDetections } from "./overlay";
+import { type Drawing, drawDetections } from "@sightline/web";
 
 export async function saveSnapshot(
   picture: HTMLVideoElement | HTMLImageElement,

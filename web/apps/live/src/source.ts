@@ -1,5 +1,5 @@
 /** What is being watched: a camera, a video file, the sample clip, or a still photo. */
-import { type Frame, firstLine, StreamUnsendable } from "@sightline/web";
+import { type Frame, firstLine } from "@sightline/web";
 import { openCamera } from "./camera";
 import { CameraUnplugged, type PageError, PhotoUnusable, VideoUnplayable } from "./problems";
 
@@ -9,8 +9,6 @@ export interface Source {
   readonly kind: SourceKind;
   /** A new frame of a still photo, as often as asked; null for what plays. */
   readonly takePhoto: (() => Promise<Frame>) | null;
-  /** What plays as a stream; null for a photo. Throws StreamUnsendable. */
-  readonly openStream: (() => MediaStream) | null;
   /** Give back the camera and the memory; the elements are left empty. */
   close(): void;
 }
@@ -36,7 +34,6 @@ export async function startCamera(
   return {
     kind: "camera",
     takePhoto: null,
-    openStream: () => stream,
     close: () => {
       for (const track of tracks) track.stop();
       video.srcObject = null;
@@ -64,21 +61,7 @@ export async function startVideo(
     close();
     throw error;
   }
-  return { kind, takePhoto: null, openStream: () => captureStream(video), close };
-}
-
-// Not in TypeScript's DOM library: https://w3c.github.io/mediacapture-fromelement/
-interface CapturableVideo {
-  readonly captureStream?: () => MediaStream;
-  readonly mozCaptureStream?: () => MediaStream;
-}
-
-function captureStream(video: HTMLVideoElement & CapturableVideo): MediaStream {
-  const stream = video.captureStream?.() ?? video.mozCaptureStream?.();
-  if (stream === undefined) {
-    throw new StreamUnsendable("this browser can send the camera by WebRTC, but not a video file");
-  }
-  return stream;
+  return { kind, takePhoto: null, close };
 }
 
 /** A photo shown in `image`. Raises PhotoUnusable. */
@@ -94,7 +77,7 @@ export async function showPhoto(image: HTMLImageElement, file: File): Promise<So
     (await takePhoto()).close();
     image.src = url;
     await image.decode();
-    return { kind: "photo", takePhoto, openStream: null, close };
+    return { kind: "photo", takePhoto, close };
   } catch (error) {
     close();
     throw error instanceof PhotoUnusable ? error : damaged(file.name);

@@ -10,7 +10,9 @@
  *   │   ├── ManifestInvalid      a field is missing or wrong
  *   │   ├── ManifestTooNew       a later format version
  *   │   └── GraphUnusable        ONNX Runtime cannot load it, or it is not what the manifest says
+ *   ├── ConfigInvalid            an option or attribute that means nothing
  *   ├── FrameUnusable            the pixels of a frame cannot be read
+ *   │   └── VideoForbidden       the video is from another site, without CORS
  *   ├── InferenceFailed          a run of the graph threw
  *   ├── WebAssemblyUnsupported   no WebAssembly SIMD here
  *   ├── WorkerFailed             the worker died or could not start
@@ -67,8 +69,16 @@ export class GraphUnusable extends ModelError {
   override readonly code = "graph-unusable";
 }
 
+export class ConfigInvalid extends SightlineError {
+  override readonly code = "config-invalid";
+}
+
 export class FrameUnusable extends SightlineError {
-  override readonly code = "frame-unusable";
+  override readonly code: string = "frame-unusable";
+}
+
+export class VideoForbidden extends FrameUnusable {
+  override readonly code = "video-forbidden";
 }
 
 export class InferenceFailed extends SightlineError {

@@ -1,6 +1,6 @@
 /**
- * Object detection on the device: `createDetector({manifestUrl, graphUrl})`, then `detect`. On a
- * server: `connectWebSocket(options)`, then `detect`; or `connectWebRtc({stream, onResult})`.
+ * Object detection for web pages: `watchVideo(video, {model})` finds the objects of a <video> while
+ * it plays, on this device or on a server; `createDetector({model})` looks at single frames.
  */
 export { classColor, type Rgb, textColor } from "./colors";
 export {
@@ -14,7 +14,7 @@ export {
 } from "./device/detector";
 export type { Frame, WorkerTiming } from "./device/protocol";
 export * from "./errors";
-export type { ModelLocation, ProgressListener } from "./model/fetch";
+export { locateModel, type ModelLocation, type ProgressListener } from "./model/fetch";
 export type { Manifest } from "./model/manifest";
 export type { RemoteState } from "./remote/reconnect";
 export { connectWebRtc, type RemoteStream, type WebRtcOptions } from "./remote/webrtc";
@@ -27,4 +27,22 @@ export {
 export type { Ready, RemoteOptions, RemoteResult } from "./remote/wire";
 export { MotionGate } from "./tracking/motion";
 export { LEAST_SCORE, Tracker } from "./tracking/tracker";
-export { type FrameListener, grabFrame, watchFrames } from "./video/frames";
+export { openEngine, type WatchOptions, type WatchPlace, watchVideo } from "./video/attach";
+export {
+  DeviceEngine,
+  type Engine,
+  type LookOptions,
+  PeerEngine,
+  type ServerListener,
+  SocketEngine,
+  type Transport,
+} from "./video/engine";
+export { type FrameWatcher, grabFrame, streamOf, watchFrames } from "./video/frames";
+export type { LoopFigures, Source } from "./video/loop";
+export { type Drawing, drawDetections, Overlay, type Rect } from "./video/overlay";
+export {
+  VideoWatch,
+  type WatchListener,
+  type WatchResult,
+  type WatchSettings,
+} from "./video/watch";

@@ -49,6 +49,10 @@ export interface DetectionResult {
 export interface DetectOptions {
   /** The least score that counts; by default the manifest's. */
   readonly threshold?: number;
+  /** Whether a frame in which nothing has moved need not be looked at. */
+  readonly motion?: boolean;
+  /** When the frame was captured, on the clock of performance.now(); by default now. */
+  readonly capturedAt?: number;
   readonly signal?: AbortSignal;
 }
 

@@ -37,7 +37,7 @@ export interface Engine {
   readonly watch:
     | ((stream: MediaStream, onResult: (result: RemoteResult) => void) => () => void)
     | null;
-  /** Have scores from here on told. */
+  /** Have scores from here on told. May tell of lower ones too. */
   setThreshold(threshold: number): void;
   /** Nothing is shown now: connections are ended, to be opened again by the next frame. */
   rest(): void;
@@ -108,7 +108,7 @@ export class SocketEngine implements Engine {
   }
 
   setThreshold(threshold: number): void {
-    if (threshold === this.#options.threshold) return;
+    if (!isNews(threshold, this.#options)) return;
     this.#options = { ...this.#options, threshold };
     this.#connection?.setThreshold(threshold);
   }
@@ -181,7 +181,7 @@ export class PeerEngine implements Engine {
   };
 
   setThreshold(threshold: number): void {
-    if (threshold === this.#options.threshold) return;
+    if (!isNews(threshold, this.#options)) return;
     this.#options = { ...this.#options, threshold };
     this.#pictures.setThreshold(threshold);
     this.#stream?.setThreshold(threshold);
@@ -196,4 +196,10 @@ export class PeerEngine implements Engine {
   close(): void {
     this.rest();
   }
+}
+
+/** Of higher scores a server has told already, unless it chooses what to show by the threshold. */
+function isNews(threshold: number, asked: RemoteOptions): boolean {
+  const { threshold: former, track = false } = asked;
+  return former === undefined || threshold < former || (track && threshold !== former);
 }

@@ -1,36 +1,44 @@
 /** The frames that a <video> presents, each once, ready to be handed to a detector. */
-
 import type { Frame } from "../device/protocol";
-import { FrameUnusable, firstLine } from "../errors";
+import { FrameUnusable, firstLine, VideoForbidden } from "../errors";
 
-/** `capturedAt`: when the camera took it where the browser tells, else when it was presented. */
-export type FrameListener = (frame: Frame, capturedAt: number) => void;
+export interface FrameWatcher {
+  /** Whether a frame is of use now; asked before one is taken. */
+  wants(now: number): boolean;
+  /**
+   * Owns the frame. `capturedAt`: when the camera took it where the browser tells, else when it was
+   * presented, on the clock of performance.now().
+   */
+  onFrame(frame: Frame, capturedAt: number): void;
+  /** A VideoForbidden, after which no frame follows, or a FrameUnusable after several in a row. */
+  onError(error: FrameUnusable): void;
+}
 
-/**
- * Calls `onFrame` for every presented frame until the returned function is called; `onFrame` owns
- * the frame. `onError` gets a FrameUnusable, after which no frame follows.
- */
-export function watchFrames(
-  video: HTMLVideoElement,
-  onFrame: FrameListener,
-  onError: (error: FrameUnusable) => void,
-): () => void {
+/** A video that changes its source gives a few frames that cannot be read. */
+const MOST_UNREADABLE = 10;
+
+/** Tells of every presented frame until the returned function is called. */
+export function watchFrames(video: HTMLVideoElement, watcher: FrameWatcher): () => void {
   let isStopped = false;
   let handle = 0;
+  let unreadable = 0;
+  const take = async (capturedAt: number): Promise<void> => {
+    const frame = await grabFrame(video);
+    unreadable = 0;
+    if (isStopped) frame.close();
+    else watcher.onFrame(frame, capturedAt);
+  };
   const present = async (now: number, metadata: VideoFrameCallbackMetadata): Promise<void> => {
-    const capturedAt = metadata.captureTime ?? now;
     try {
-      const frame = await grabFrame(video);
-      if (isStopped) {
-        frame.close();
-        return;
-      }
-      onFrame(frame, capturedAt);
-    } catch (error) {
-      if (!isStopped) onError(unusable(video, error));
-      return;
+      if (watcher.wants(now)) await take(metadata.captureTime ?? now);
+    } catch (reason) {
+      const error = explain(video, reason);
+      const isOver = error instanceof VideoForbidden;
+      unreadable++;
+      if (!isStopped && (isOver || unreadable === MOST_UNREADABLE)) watcher.onError(error);
+      if (isOver) return;
     }
-    handle = video.requestVideoFrameCallback(present);
+    if (!isStopped) handle = video.requestVideoFrameCallback(present);
   };
   handle = video.requestVideoFrameCallback(present);
   return () => {
@@ -45,11 +53,24 @@ export async function grabFrame(video: HTMLVideoElement): Promise<Frame> {
   return new VideoFrame(video);
 }
 
-function unusable(video: HTMLVideoElement, error: unknown): FrameUnusable {
-  const isForeign = error instanceof DOMException && error.name === "SecurityError";
-  return new FrameUnusable(
-    isForeign
-      ? `the video is from another site that does not allow reading it (no CORS): ${video.currentSrc}`
-      : `the video's frame cannot be read: ${firstLine(error)}`,
-  );
+function explain(video: HTMLVideoElement, reason: unknown): FrameUnusable {
+  if (reason instanceof DOMException && reason.name === "SecurityError") {
+    return new VideoForbidden(
+      `the video is from another site that does not allow reading it: ${video.currentSrc}; its ` +
+        'server must send Access-Control-Allow-Origin, and the <video> needs crossorigin="anonymous"',
+    );
+  }
+  return new FrameUnusable(`the video's frame cannot be read: ${firstLine(reason)}`);
+}
+
+// Not in TypeScript's DOM library: https://w3c.github.io/mediacapture-fromelement/
+interface CapturableVideo {
+  readonly captureStream?: () => MediaStream;
+  readonly mozCaptureStream?: () => MediaStream;
+}
+
+/** What the video plays, as a stream; null where the browser cannot make one of a file. */
+export function streamOf(video: HTMLVideoElement & CapturableVideo): MediaStream | null {
+  if (video.srcObject instanceof MediaStream) return video.srcObject;
+  return video.captureStream?.() ?? video.mozCaptureStream?.() ?? null;
 }

@@ -1,5 +1,6 @@
 /** Boxes and labels on a canvas that lies over the picture and keeps to it at any size. */
-import { classColor, type Detection, textColor } from "@sightline/web";
+import { classColor, textColor } from "../colors";
+import type { Detection } from "../device/detector";
 
 export interface Rect {
   readonly x: number;
@@ -105,42 +106,107 @@ function drawLabel(
   context.fillText(text, left + padding, top + height / 2 + 0.5);
 }
 
-/** The canvas over the stage: redraws the last detections whenever its size changes. */
+export interface OverlaySettings {
+  /** Whether the picture is shown mirrored; labels never are. */
+  readonly mirror: boolean;
+}
+
+/** What a picture is shown in. */
+export type Shown = HTMLVideoElement | HTMLImageElement;
+
+/**
+ * Boxes over a <video> or <img> of any page, and beneath them the frame that they were found in,
+ * where it is given. Keeps to the element whatever its size, place and object-fit.
+ */
 export class Overlay {
-  readonly #canvas: HTMLCanvasElement;
+  readonly #canvas = document.createElement("canvas");
   readonly #context: CanvasRenderingContext2D;
+  readonly #resized = new ResizeObserver(() => this.#fit());
+  #settings: OverlaySettings;
+  #shown: Shown;
   #drawing: Drawing | null = null;
   #width = 0;
   #height = 0;
 
-  constructor(canvas: HTMLCanvasElement) {
-    const context = canvas.getContext("2d");
+  constructor(shown: Shown, settings: OverlaySettings) {
+    const context = this.#canvas.getContext("2d");
     if (context === null) throw new Error("this browser gives no 2D canvas");
-    this.#canvas = canvas;
     this.#context = context;
-    new ResizeObserver(() => this.#fit()).observe(canvas);
+    this.#settings = settings;
+    this.#shown = shown;
+    this.#canvas.className = "sightline-overlay";
+    this.#canvas.ariaHidden = "true";
+    this.#canvas.style.cssText = "position:absolute;pointer-events:none";
     // Zooming and moving to another screen change the ratio without changing the size.
-    window.addEventListener("resize", () => this.#fit());
+    window.addEventListener("resize", this.#fit);
+    this.follow(shown);
+  }
+
+  /** Lie over another element. */
+  follow(shown: Shown): void {
+    this.#resized.disconnect();
+    this.#shown = shown;
+    shown.after(this.#canvas);
+    this.#resized.observe(shown);
+    this.clear();
     this.#fit();
   }
 
-  /** Null clears. */
-  show(drawing: Drawing | null): void {
-    this.#drawing = drawing;
-    this.#context.clearRect(0, 0, this.#width, this.#height);
-    if (drawing === null) return;
-    const target = containedRect(this.#width, this.#height, drawing.width, drawing.height);
-    drawDetections(this.#context, drawing, target);
+  configure(settings: OverlaySettings): void {
+    this.#settings = settings;
+    this.#draw();
   }
 
-  #fit(): void {
-    const { clientWidth, clientHeight } = this.#canvas;
+  /** Draw boxes, on the frame they were found in if it is given, which is closed. */
+  show(drawing: Drawing, picture: VideoFrame | null = null): void {
+    picture?.close();
+    this.#drawing = drawing;
+    this.#draw();
+  }
+
+  /** Leave the element as it is. */
+  clear(): void {
+    this.#drawing = null;
+    this.#draw();
+  }
+
+  /** Remove it from the page. */
+  close(): void {
+    this.#resized.disconnect();
+    window.removeEventListener("resize", this.#fit);
+    this.#canvas.remove();
+  }
+
+  readonly #fit = (): void => {
+    const { offsetLeft, offsetTop, clientWidth, clientHeight } = this.#shown;
     const ratio = window.devicePixelRatio;
     this.#width = clientWidth;
     this.#height = clientHeight;
+    const { style } = this.#canvas;
+    style.left = `${offsetLeft}px`;
+    style.top = `${offsetTop}px`;
+    style.width = `${clientWidth}px`;
+    style.height = `${clientHeight}px`;
     this.#canvas.width = Math.round(clientWidth * ratio);
     this.#canvas.height = Math.round(clientHeight * ratio);
     this.#context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.show(this.#drawing);
+    this.#draw();
+  };
+
+  #draw(): void {
+    const drawing = this.#drawing;
+    this.#context.clearRect(0, 0, this.#width, this.#height);
+    if (drawing === null) return;
+    const target = containedRect(this.#width, this.#height, drawing.width, drawing.height);
+    const detections = this.#settings.mirror
+      ? drawing.detections.map((found) => mirrored(found, drawing.width))
+      : drawing.detections;
+    drawDetections(this.#context, { ...drawing, detections }, target);
   }
+}
+
+/** The detection in the mirror image of a picture of this width. */
+export function mirrored(found: Detection, width: number): Detection {
+  const [x1, y1, x2, y2] = found.boxXyxy;
+  return { ...found, boxXyxy: [width - x2, y1, width - x1, y2] };
 }

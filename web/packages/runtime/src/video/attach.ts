@@ -1,0 +1,119 @@
+/** `watchVideo`: a <video> of any page, with an engine of its own and boxes over it. */
+import { createDetector, type DetectorOptions } from "../device/detector";
+import { ConfigInvalid, type SightlineError } from "../errors";
+import type { ProgressListener } from "../model/fetch";
+import type { RemoteState } from "../remote/reconnect";
+import {
+  DeviceEngine,
+  type Engine,
+  PeerEngine,
+  type ServerListener,
+  SocketEngine,
+  type Transport,
+} from "./engine";
+import { Overlay } from "./overlay";
+import { DEFAULT_SETTINGS, VideoWatch, type WatchListener, type WatchSettings } from "./watch";
+
+/** Where the objects are found: on this device, or on a server. */
+export interface WatchPlace extends Omit<DetectorOptions, "model" | "onProgress" | "signal"> {
+  /** On this device: the bundle's address. With a server: the model's name there. */
+  readonly model?: DetectorOptions["model"];
+  /** The server's address; with `transport` alone the page's own. */
+  readonly server?: string;
+  /** How pictures get to the server; by default "websocket". */
+  readonly transport?: Transport;
+  readonly token?: string;
+}
+
+export interface WatchOptions extends Partial<WatchSettings>, WatchPlace, WatchListener {
+  /** Whether boxes are drawn over the video; by default they are. */
+  readonly overlay?: boolean;
+  /** The model's file is on its way. */
+  readonly onProgress?: ProgressListener;
+  /** The engine is there, with the model's labels if it is on this device. */
+  readonly onReady?: (engine: Engine) => void;
+  /** What the connection to the server does. */
+  readonly onState?: (state: RemoteState) => void;
+}
+
+/** An engine for a place. Rejects with ConfigInvalid, a ModelError ... or the signal's reason. */
+export async function openEngine(
+  options: WatchPlace & { readonly onProgress?: ProgressListener },
+  settings: WatchSettings,
+  listener: ServerListener,
+  signal: AbortSignal,
+): Promise<Engine> {
+  const { model, server, transport, token } = options;
+  if (server === undefined && transport === undefined) {
+    if (model === undefined) {
+      throw new ConfigInvalid("neither a model nor a server is named to find the objects");
+    }
+    return new DeviceEngine(await createDetector({ ...options, model, signal }));
+  }
+  const name = typeof model === "string" ? { model } : {};
+  const asked = {
+    ...name,
+    ...(server === undefined ? {} : { url: server }),
+    ...(token === undefined ? {} : { token }),
+    ...(settings.threshold === null ? {} : { threshold: settings.threshold }),
+    track: settings.track,
+    motion: settings.motion,
+  };
+  const Remote = transport === "webrtc" ? PeerEngine : SocketEngine;
+  return new Remote(asked, listener);
+}
+
+/**
+ * Find the objects of a <video> while it plays, and draw them over it. Errors come by `onError`;
+ * `close()` ends it and removes what was drawn.
+ */
+export function watchVideo(video: HTMLVideoElement, options: WatchOptions): VideoWatch {
+  const { overlay = true, mirror = DEFAULT_SETTINGS.mirror } = options;
+  return new OwnedWatch(video, overlay ? new Overlay(video, { mirror }) : null, options);
+}
+
+/** A watch that opens and closes its engine itself. */
+class OwnedWatch extends VideoWatch {
+  readonly #closing = new AbortController();
+
+  constructor(video: HTMLVideoElement, overlay: Overlay | null, options: WatchOptions) {
+    super(video, overlay, options, pickSettings(options));
+    const tell = (error: SightlineError) => options.onError?.(error);
+    const listener: ServerListener = {
+      onState: (state) => {
+        options.onState?.(state);
+        if (state.kind === "failed") tell(state.error);
+      },
+      onFrameError: tell,
+    };
+    const { signal } = this.#closing;
+    this.setSource({ takePhoto: null });
+    openEngine(options, this.settings, listener, signal).then(
+      (engine) => {
+        if (signal.aborted) {
+          engine.close();
+          return;
+        }
+        this.setEngine(engine);
+        options.onReady?.(engine);
+      },
+      (error: unknown) => {
+        if (!signal.aborted) options.onError?.(error);
+      },
+    );
+  }
+
+  override close(): void {
+    this.#closing.abort();
+    const { engine } = this;
+    super.close();
+    engine?.close();
+  }
+}
+
+/** Of the options those that are settings, without the undefined ones. */
+function pickSettings(options: WatchOptions): Partial<WatchSettings> {
+  const names = Object.keys(DEFAULT_SETTINGS) as (keyof WatchSettings)[];
+  const given = names.filter((name) => options[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, options[name]]));
+}

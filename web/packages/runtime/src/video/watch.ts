@@ -1,0 +1,246 @@
+/**
+ * A <video> whose objects are found while it plays: the loop, and what is made of its results.
+ * `watchVideo`, <sightline-video>, the script tags and the live page are built on it.
+ */
+import type { Detection } from "../device/detector";
+import { LEAST_SCORE, Tracker } from "../tracking/tracker";
+import type { Engine } from "./engine";
+import { type LoopFigures, type Sighting, type Source, VideoLoop } from "./loop";
+import type { Overlay, Shown } from "./overlay";
+
+/** What may be changed while it runs. */
+export interface WatchSettings {
+  /** The least score that is shown; null: the model's own. */
+  readonly threshold: number | null;
+  /** Only these classes; null: all. */
+  readonly labels: readonly string[] | null;
+  /** At most so many, the best first. */
+  readonly max: number;
+  /** Whether objects are numbered from frame to frame, and their boxes steadied. */
+  readonly track: boolean;
+  /** Whether frames in which nothing has moved are passed over. */
+  readonly motion: boolean;
+  /** Least time between two frames that are looked at. */
+  readonly minIntervalMs: number;
+  /** Whether the video is shown mirrored, as a selfie camera's. */
+  readonly mirror: boolean;
+  /**
+   * "frame": boxes are drawn on the very frame they were found in, which takes the video's place;
+   * "live": the video plays on and the boxes follow as they come.
+   */
+  readonly sync: "frame" | "live";
+}
+
+export const DEFAULT_SETTINGS: WatchSettings = {
+  threshold: null,
+  labels: null,
+  max: 300,
+  track: false,
+  motion: false,
+  minIntervalMs: 0,
+  mirror: false,
+  sync: "frame",
+};
+
+/** What is in one frame, as it is shown. */
+export interface WatchResult {
+  /** Best score first, with ids where tracked. */
+  readonly detections: readonly Detection[];
+  readonly width: number;
+  readonly height: number;
+  /** On the clock of performance.now(). */
+  readonly capturedAt: number;
+  /** Whether nothing has moved and these are the detections of an earlier frame. */
+  readonly isStill: boolean;
+}
+
+export interface WatchListener {
+  readonly onResult?: (result: WatchResult) => void;
+  /** What was found before is not there any more: another place of the video, another source. */
+  readonly onClear?: () => void;
+  readonly onError?: (error: unknown) => void;
+}
+
+/** The live page's slider goes down to this; what is known of lower scores is dropped. */
+export const LEAST_THRESHOLD = 0.01;
+
+/** Joins a video, an engine and an overlay; each may be exchanged while it runs. */
+export class VideoWatch {
+  readonly #loop: VideoLoop;
+  readonly #overlay: Overlay | null;
+  readonly #listener: WatchListener;
+  #settings: WatchSettings;
+  #engine: Engine | null = null;
+  #tracker: Tracker | null = null;
+  /** Everything that is known of the frame on display. */
+  #sighting: Omit<Sighting, "picture"> | null = null;
+  #shown: WatchResult | null = null;
+
+  /** `overlay`: to be drawn on, or null. */
+  constructor(
+    video: HTMLVideoElement,
+    overlay: Overlay | null,
+    listener: WatchListener,
+    settings: Partial<WatchSettings> = {},
+  ) {
+    this.#overlay = overlay;
+    this.#listener = listener;
+    this.#settings = DEFAULT_SETTINGS;
+    this.#loop = new VideoLoop(video, () => this.#loopSettings(), {
+      onSighting: (sighting) => this.#take(sighting),
+      onJump: () => this.clear(),
+      onError: (error) => this.#listener.onError?.(error),
+    });
+    this.configure(settings);
+  }
+
+  get settings(): WatchSettings {
+    return this.#settings;
+  }
+
+  get engine(): Engine | null {
+    return this.#engine;
+  }
+
+  /** What is on display; null before the first frame. */
+  get result(): WatchResult | null {
+    return this.#shown;
+  }
+
+  /** The threshold in force: the one set, else the model's; null while neither is known. */
+  get threshold(): number | null {
+    return this.#settings.threshold ?? this.#engine?.scoreThreshold ?? null;
+  }
+
+  figures(): LoopFigures {
+    return this.#loop.figures();
+  }
+
+  /** Change settings; what is on display follows at once. */
+  configure(changes: Partial<WatchSettings>): void {
+    const settings = { ...this.#settings, ...changes };
+    this.#settings = settings;
+    this.#overlay?.configure({ mirror: settings.mirror });
+    if (!this.#isTracking()) this.#tracker = null;
+    if (this.#tracker !== null && this.threshold !== null) this.#tracker.threshold = this.threshold;
+    if (changes.threshold !== undefined) this.#askForThreshold();
+    this.#reshow();
+  }
+
+  /** Have this find the objects from now on. The former engine stays the caller's, to close. */
+  setEngine(engine: Engine | null): void {
+    this.#engine = engine;
+    this.#tracker = null;
+    this.clear();
+    this.#askForThreshold();
+    this.#loop.setEngine(engine);
+  }
+
+  /** Have this looked at, shown in `element`; null: nothing. */
+  setSource(source: Source | null, element?: Shown): void {
+    this.clear();
+    if (element !== undefined) this.#overlay?.follow(element);
+    this.#loop.setSource(source);
+  }
+
+  /** Look once more at what does not move: a photo, a paused video. */
+  refresh(): void {
+    this.#loop.refresh();
+  }
+
+  /** Show nothing until the next result. */
+  clear(): void {
+    this.#sighting = null;
+    this.#shown = null;
+    this.#overlay?.clear();
+    this.#listener.onClear?.();
+  }
+
+  /** End it; the engine stays the caller's. */
+  close(): void {
+    this.#loop.close();
+    this.#overlay?.close();
+  }
+
+  #isTracking(): boolean {
+    return this.#settings.track;
+  }
+
+  #loopSettings() {
+    const { motion, minIntervalMs, sync } = this.#settings;
+    return {
+      threshold: Math.min(LEAST_THRESHOLD, this.threshold ?? LEAST_THRESHOLD),
+      motion,
+      minIntervalMs,
+      keepsPictures: sync === "frame" && this.#overlay !== null,
+    };
+  }
+
+  /** A server is asked for what is shown, and told only where it must tell more. */
+  #askForThreshold(): void {
+    const threshold = this.#settings.threshold;
+    if (threshold !== null) this.#engine?.setThreshold(Math.max(LEAST_THRESHOLD, threshold));
+  }
+
+  #take({ result, capturedAt, picture }: Sighting): void {
+    const known = this.#sighting;
+    const held = result.isStill && known !== null ? known.result.detections : result.detections;
+    const detections = result.isStill ? held : this.#number(result.detections, capturedAt);
+    this.#sighting = { result: { ...result, detections }, capturedAt };
+    const shown = this.#pick();
+    if (shown === null) {
+      picture?.close();
+      return;
+    }
+    this.#display(shown, picture);
+    this.#listener.onResult?.(shown);
+  }
+
+  /** The detections with their objects' numbers: of those that the tracker shows. */
+  #number(detections: readonly Detection[], capturedAt: number): readonly Detection[] {
+    const threshold = this.threshold;
+    if (!this.#isTracking() || this.#engine?.tracks || threshold === null) return detections;
+    this.#tracker ??= new Tracker(threshold);
+    const least = Math.fround(Math.min(LEAST_SCORE, threshold));
+    const candidates = detections.filter(({ score }) => score >= least);
+    const ids = this.#tracker.update(
+      Float32Array.from(candidates.flatMap(({ boxXyxy }) => boxXyxy)),
+      Float32Array.from(candidates, ({ score }) => score),
+      Int32Array.from(candidates, ({ labelId }) => labelId),
+      capturedAt / 1000,
+    );
+    return candidates.flatMap((found, index) => {
+      const id = ids[index] ?? 0;
+      return id === 0 ? [] : [{ ...found, id }];
+    });
+  }
+
+  /** What is to be shown of what is known. */
+  #pick(): WatchResult | null {
+    if (this.#sighting === null) return null;
+    const { result, capturedAt } = this.#sighting;
+    const { labels, max } = this.#settings;
+    const least = Math.fround(Math.max(LEAST_THRESHOLD, this.threshold ?? 0));
+    const detections = result.detections
+      // The tracker shows weaker ones too where they go on with an object it knows.
+      .filter(({ score, id }) => id !== undefined || score >= least)
+      .filter(({ label }) => labels === null || labels.includes(label))
+      .slice(0, max);
+    const { width, height, isStill } = result;
+    return { detections, width, height, capturedAt, isStill };
+  }
+
+  #display(shown: WatchResult, picture: VideoFrame | null): void {
+    this.#shown = shown;
+    if (this.#overlay === null) picture?.close();
+    else this.#overlay.show(shown, picture);
+  }
+
+  /** The frame on display by the settings as they are now. */
+  #reshow(): void {
+    const shown = this.#pick();
+    if (shown === null) return;
+    this.#display(shown, null);
+    this.#listener.onResult?.(shown);
+  }
+}
