@@ -5,6 +5,7 @@ import {
   DeviceEngine,
   type Engine,
   type LoopFigures,
+  listCameras,
   MediaBlocked,
   Overlay,
   PeerEngine,
@@ -14,7 +15,6 @@ import {
   VideoWatch,
   type WatchResult,
 } from "@sightline/web";
-import { listCameras } from "./camera";
 import { type Catalogue, type CatalogueModel, fetchCatalogue } from "./catalogue";
 import { button, element, setIcon } from "./elements";
 import { Panel } from "./panel";

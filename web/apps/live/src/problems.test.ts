@@ -1,6 +1,5 @@
 import * as runtime from "@sightline/web";
 import { describe, expect, it } from "vitest";
-import { cameraProblem } from "./camera";
 import { parseCatalogue } from "./catalogue";
 import * as problems from "./problems";
 
@@ -14,32 +13,6 @@ describe("describeProblem", () => {
     expect(new Set(titles).size).toBe(causes.length);
     expect(titles).not.toContain("Something went wrong");
   });
-
-  it("names what is wrong with a model", () => {
-    const titleOf = (error: Error) => problems.describeProblem(error).title;
-    expect(titleOf(new runtime.ModelTruncated("x"))).toBe("The model did not arrive whole");
-    expect(titleOf(new runtime.ModelHashMismatch("x"))).toMatch(/not the one it should be/);
-    expect(titleOf(new runtime.GraphUnusable("x"))).toBe("The model cannot be used");
-    expect(titleOf(new Error("x"))).toBe("Something went wrong");
-  });
-
-  it("makes a sentence of the message", () => {
-    expect(problems.describeProblem(new Error("no such thing")).advice).toBe("No such thing.");
-    expect(problems.describeProblem(new Error("Try again.")).advice).toBe("Try again.");
-    expect(problems.describeProblem(new Error("a.jpg is damaged")).advice).toBe(
-      "a.jpg is damaged.",
-    );
-  });
-});
-
-it.each([
-  ["NotAllowedError", problems.CameraDenied],
-  ["NotFoundError", problems.CameraMissing],
-  ["OverconstrainedError", problems.CameraMissing],
-  ["NotReadableError", problems.CameraUnavailable],
-  ["InvalidStateError", problems.CameraUnavailable],
-])("reads getUserMedia's %s", (name, Cause) => {
-  expect(cameraProblem(new DOMException("x", name))).toBeInstanceOf(Cause);
 });
 
 describe("parseCatalogue", () => {

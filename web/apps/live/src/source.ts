@@ -1,7 +1,12 @@
 /** What is being watched: a camera, a video file, the sample clip, or a still photo. */
-import { type Frame, firstLine } from "@sightline/web";
-import { openCamera } from "./camera";
-import { CameraUnplugged, type PageError, PhotoUnusable, VideoUnplayable } from "./problems";
+import {
+  CameraUnplugged,
+  type Frame,
+  firstLine,
+  openCamera,
+  VideoUnplayable,
+} from "@sightline/web";
+import { PhotoUnusable } from "./problems";
 
 export type SourceKind = "camera" | "file" | "sample" | "photo";
 
@@ -20,7 +25,7 @@ const MAX_MEGAPIXELS = 25;
 export async function startCamera(
   video: HTMLVideoElement,
   deviceId: string | null,
-  onEnded: (error: PageError) => void,
+  onEnded: (error: CameraUnplugged) => void,
 ): Promise<Source> {
   const stream = await openCamera(deviceId);
   const tracks = stream.getVideoTracks();

@@ -13,6 +13,13 @@
  *   ├── ConfigInvalid            an option or attribute that means nothing
  *   ├── FrameUnusable            the pixels of a frame cannot be read
  *   │   └── VideoForbidden       the video is from another site, without CORS
+ *   ├── VideoUnplayable          the browser cannot play the file, or it is not there
+ *   ├── CameraError
+ *   │   ├── CameraInsecure       cameras need HTTPS or localhost
+ *   │   ├── CameraDenied         permission refused
+ *   │   ├── CameraMissing        no camera, or not the chosen one
+ *   │   ├── CameraUnavailable    it is in use, or failed to start
+ *   │   └── CameraUnplugged      it ended while running
  *   ├── InferenceFailed          a run of the graph threw
  *   ├── WebAssemblyUnsupported   no WebAssembly SIMD here
  *   ├── WorkerFailed             the worker died or could not start
@@ -79,6 +86,34 @@ export class FrameUnusable extends SightlineError {
 
 export class VideoForbidden extends FrameUnusable {
   override readonly code = "video-forbidden";
+}
+
+export class VideoUnplayable extends SightlineError {
+  override readonly code = "video-unplayable";
+}
+
+export class CameraError extends SightlineError {
+  override readonly code: string = "camera";
+}
+
+export class CameraInsecure extends CameraError {
+  override readonly code = "camera-insecure";
+}
+
+export class CameraDenied extends CameraError {
+  override readonly code = "camera-denied";
+}
+
+export class CameraMissing extends CameraError {
+  override readonly code = "camera-missing";
+}
+
+export class CameraUnavailable extends CameraError {
+  override readonly code = "camera-unavailable";
+}
+
+export class CameraUnplugged extends CameraError {
+  override readonly code = "camera-unplugged";
 }
 
 export class InferenceFailed extends SightlineError {

@@ -16,6 +16,7 @@ export type { Frame, WorkerTiming } from "./device/protocol";
 export * from "./errors";
 export { locateModel, type ModelLocation, type ProgressListener } from "./model/fetch";
 export type { Manifest } from "./model/manifest";
+export { describeProblem, type Problem, type Titles } from "./problems";
 export type { RemoteState } from "./remote/reconnect";
 export { connectWebRtc, type RemoteStream, type WebRtcOptions } from "./remote/webrtc";
 export {
@@ -28,6 +29,7 @@ export type { Ready, RemoteOptions, RemoteResult } from "./remote/wire";
 export { MotionGate } from "./tracking/motion";
 export { LEAST_SCORE, Tracker } from "./tracking/tracker";
 export { openEngine, type WatchOptions, type WatchPlace, watchVideo } from "./video/attach";
+export { type Camera, listCameras, openCamera } from "./video/camera";
 export {
   DeviceEngine,
   type Engine,

@@ -1,38 +1,42 @@
 /** The device's cameras: opened, listed, and their failures told apart. */
-import { firstLine } from "@sightline/web";
 import {
   CameraDenied,
+  type CameraError,
   CameraInsecure,
   CameraMissing,
   CameraUnavailable,
-  type PageError,
-} from "./problems";
+  firstLine,
+} from "../errors";
 
 export interface Camera {
   readonly deviceId: string;
   readonly label: string;
 }
 
-/** The chosen camera, else the one that looks away from the user. Raises a PageError. */
-export async function openCamera(deviceId: string | null): Promise<MediaStream> {
+/**
+ * A camera by its deviceId, or "user" for the one that looks at the user; by default the one that
+ * looks away. Raises a CameraError.
+ */
+export async function openCamera(camera: string | null): Promise<MediaStream> {
   if (navigator.mediaDevices?.getUserMedia === undefined) {
     throw new CameraInsecure(
-      "browsers give the camera only to pages over HTTPS or on localhost; open this page there, " +
-        "or choose a photo or video",
+      "browsers give the camera only to pages over HTTPS or on localhost; open this page there",
     );
   }
-  const choice: MediaTrackConstraints =
-    deviceId === null
-      ? { facingMode: { ideal: "environment" } }
-      : { deviceId: { exact: deviceId } };
   try {
     return await navigator.mediaDevices.getUserMedia({
-      video: { ...choice, width: { ideal: 1280 }, height: { ideal: 720 } },
+      video: { ...constraintFor(camera), width: { ideal: 1280 }, height: { ideal: 720 } },
       audio: false,
     });
   } catch (error) {
     throw cameraProblem(error);
   }
+}
+
+function constraintFor(camera: string | null): MediaTrackConstraints {
+  if (camera === "user") return { facingMode: { ideal: "user" } };
+  const isChosen = camera !== null && camera !== "" && camera !== "environment";
+  return isChosen ? { deviceId: { exact: camera } } : { facingMode: { ideal: "environment" } };
 }
 
 /** Those with a name, which browsers give only after permission. */
@@ -44,15 +48,13 @@ export async function listCameras(): Promise<readonly Camera[]> {
 }
 
 /** What getUserMedia's rejection means (Media Capture and Streams, section 10.2). */
-export function cameraProblem(error: unknown): PageError {
+export function cameraProblem(error: unknown): CameraError {
   const name = error instanceof DOMException ? error.name : "";
   if (name === "NotAllowedError" || name === "SecurityError") {
-    return new CameraDenied(
-      "allow it in the browser's address bar or settings and try again, or choose a photo or video",
-    );
+    return new CameraDenied("allow it in the browser's address bar or settings and try again");
   }
   if (name === "NotFoundError" || name === "OverconstrainedError") {
-    return new CameraMissing("connect one and try again, or choose a photo or video");
+    return new CameraMissing("connect one and try again");
   }
   if (name === "NotReadableError" || name === "AbortError") {
     return new CameraUnavailable("close other programs and pages that use it, then try again");
