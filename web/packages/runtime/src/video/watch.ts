@@ -56,6 +56,8 @@ export interface WatchResult {
 
 export interface WatchListener {
   readonly onResult?: (result: WatchResult) => void;
+  /** The frame that a result is of, to be used or cloned at once: it is closed after the call. */
+  readonly onPicture?: (picture: VideoFrame, result: WatchResult) => void;
   /** What was found before is not there any more: another place of the video, another source. */
   readonly onClear?: () => void;
   readonly onError?: (error: unknown) => void;
@@ -166,13 +168,17 @@ export class VideoWatch {
     return this.#settings.track;
   }
 
+  #showsPictures(): boolean {
+    return this.#settings.sync === "frame" && this.#overlay !== null;
+  }
+
   #loopSettings() {
-    const { motion, minIntervalMs, sync } = this.#settings;
+    const { motion, minIntervalMs } = this.#settings;
     return {
       threshold: Math.min(LEAST_THRESHOLD, this.threshold ?? LEAST_THRESHOLD),
       motion,
       minIntervalMs,
-      keepsPictures: sync === "frame" && this.#overlay !== null,
+      keepsPictures: this.#showsPictures() || this.#listener.onPicture !== undefined,
     };
   }
 
@@ -192,6 +198,7 @@ export class VideoWatch {
       picture?.close();
       return;
     }
+    if (picture !== null) this.#listener.onPicture?.(picture, shown);
     this.#display(shown, picture);
     this.#listener.onResult?.(shown);
   }
@@ -232,8 +239,9 @@ export class VideoWatch {
 
   #display(shown: WatchResult, picture: VideoFrame | null): void {
     this.#shown = shown;
-    if (this.#overlay === null) picture?.close();
-    else this.#overlay.show(shown, picture);
+    const isWanted = this.#showsPictures();
+    if (!isWanted) picture?.close();
+    this.#overlay?.show(shown, isWanted ? picture : null);
   }
 
   /** The frame on display by the settings as they are now. */
