@@ -27,6 +27,7 @@ export {
 } from "./remote/websocket";
 export type { Ready, RemoteOptions, RemoteResult } from "./remote/wire";
 export { MotionGate } from "./tracking/motion";
+export { BoxSmoother } from "./tracking/smoothing";
 export { LEAST_SCORE, Tracker } from "./tracking/tracker";
 export { openEngine, type WatchOptions, type WatchPlace, watchVideo } from "./video/attach";
 export { type Camera, listCameras, openCamera } from "./video/camera";
