@@ -142,6 +142,8 @@ export class RemoteUnreachable extends RemoteError {
 
 export class RemoteBusy extends RemoteError {
   override readonly code = "remote-busy";
+  /** When the server says to ask again; 0 where it does not say. */
+  retryAfterMs = 0;
 }
 
 export class TokenRefused extends RemoteError {

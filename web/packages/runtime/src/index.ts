@@ -17,11 +17,12 @@ export * from "./errors";
 export { locateModel, type ModelLocation, type ProgressListener } from "./model/fetch";
 export type { Manifest } from "./model/manifest";
 export { describeProblem, type Problem, type Titles } from "./problems";
+export { connectHttp, type HttpDetector, type HttpOptions } from "./remote/http";
+export type { RemoteDetectOptions } from "./remote/newest";
 export type { RemoteState } from "./remote/reconnect";
 export { connectWebRtc, type RemoteStream, type WebRtcOptions } from "./remote/webrtc";
 export {
   connectWebSocket,
-  type RemoteDetectOptions,
   type RemoteDetector,
   type WebSocketOptions,
 } from "./remote/websocket";
@@ -34,9 +35,11 @@ export { type Camera, listCameras, openCamera } from "./video/camera";
 export {
   DeviceEngine,
   type Engine,
+  HttpEngine,
   type LookOptions,
   PeerEngine,
   type ServerListener,
+  type ServerOptions,
   SocketEngine,
   type Transport,
 } from "./video/engine";

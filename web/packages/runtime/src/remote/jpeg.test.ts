@@ -5,7 +5,7 @@ import { type EncodeAnswer, JpegEncoder } from "./jpeg";
 
 const encoded = { jpeg: new ArrayBuffer(3), width: 4, height: 2 };
 const frame = { close: () => undefined } as Frame;
-const request = { frame, maxWidth: 640, quality: 0.8 };
+const request = { frame, motion: null };
 
 /** What the browser's Worker looks like from the page. */
 class FakeWorker {

@@ -1,8 +1,10 @@
-/** The encoder's worker: a frame in, its JPEG out. */
+/** The encoder's worker: a frame in, its JPEG out; nothing where nothing has moved. */
 import { firstLine } from "../errors";
-import type { EncodeAnswer, EncodeRequest } from "./jpeg";
+import { MotionGate } from "../tracking/motion";
+import type { EncodeAnswer, EncodeRequest, MotionRequest } from "./jpeg";
 
 let canvas: OffscreenCanvas | undefined;
+let gate: MotionGate | undefined;
 
 self.onmessage = async (event: MessageEvent<EncodeRequest>) => {
   const { frame } = event.data;
@@ -14,10 +16,11 @@ self.onmessage = async (event: MessageEvent<EncodeRequest>) => {
   } finally {
     frame.close();
   }
-  self.postMessage(answer, { transfer: "jpeg" in answer ? [answer.jpeg] : [] });
+  const jpeg = "jpeg" in answer ? answer.jpeg : null;
+  self.postMessage(answer, { transfer: jpeg === null ? [] : [jpeg] });
 };
 
-async function encode({ frame, maxWidth, quality }: EncodeRequest): Promise<EncodeAnswer> {
+async function encode({ frame, maxWidth, quality, motion }: EncodeRequest): Promise<EncodeAnswer> {
   const [width, height] =
     "displayWidth" in frame
       ? [frame.displayWidth, frame.displayHeight]
@@ -32,6 +35,14 @@ async function encode({ frame, maxWidth, quality }: EncodeRequest): Promise<Enco
   context.fillStyle = "#fff"; // transparent pixels lie on white, as in Python
   context.fillRect(0, 0, across, down);
   context.drawImage(frame, 0, 0, across, down);
+  if (motion !== null && !hasMoved(context, motion)) return { jpeg: null, width, height };
   const blob = await canvas.convertToBlob({ type: "image/jpeg", quality });
   return { jpeg: await blob.arrayBuffer(), width, height };
+}
+
+function hasMoved(context: OffscreenCanvasRenderingContext2D, motion: MotionRequest): boolean {
+  const { factor, timeS, isAnew } = motion;
+  if (gate === undefined || isAnew) gate = new MotionGate(factor);
+  const { width, height } = context.canvas;
+  return gate.hasMoved(context.getImageData(0, 0, width, height).data, width, height, timeS);
 }

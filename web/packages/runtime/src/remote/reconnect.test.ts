@@ -69,3 +69,20 @@ describe("keepConnected", () => {
     expect((await follow([ended], ending)).kinds).toEqual(["connecting"]);
   });
 });
+
+it("waits as long as a busy server asks for", async () => {
+  const pauses: number[] = [];
+  const ending = new AbortController();
+  const busy = new RemoteBusy("full");
+  busy.retryAfterMs = 42_000;
+  await keepConnected(
+    () => Promise.reject(busy),
+    () => undefined,
+    ending.signal,
+    async (ms) => {
+      pauses.push(ms);
+      ending.abort();
+    },
+  );
+  expect(pauses).toEqual([42_000]);
+});

@@ -1,5 +1,5 @@
 /** A connection kept up: opened again after a growing pause, until ended or hopeless. */
-import { firstLine, RemoteError, type SightlineError } from "../errors";
+import { firstLine, RemoteBusy, RemoteError, type SightlineError } from "../errors";
 import { isPassing, type Ready } from "./wire";
 
 /** What a connection is doing. `failed` is the end: another try would fail alike. */
@@ -11,6 +11,8 @@ export type RemoteState =
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
+/** What a server may ask for: a page that waits longer will have been closed or reloaded. */
+const LONGEST_ASKED_MS = 3_600_000;
 
 /**
  * The pause before try number `failures` (from 1), between half and all of a time that doubles:
@@ -47,7 +49,9 @@ export async function keepConnected(
         return;
       }
       failures++;
-      const retryMs = pauseMs(failures);
+      const askedMs =
+        error instanceof RemoteBusy ? Math.min(error.retryAfterMs, LONGEST_ASKED_MS) : 0;
+      const retryMs = Math.max(askedMs, pauseMs(failures));
       onState({ kind: "waiting", error, retryMs });
       await wait(retryMs, signal);
     }

@@ -5,9 +5,9 @@
  */
 import type { Detection } from "../device/detector";
 import { type RemoteError, StreamUnsendable } from "../errors";
+import { DEFAULT_MAX_WIDTH } from "./jpeg";
 import { sendTrack } from "./peer";
 import { keepConnected, type RemoteState } from "./reconnect";
-import { DEFAULT_MAX_WIDTH } from "./websocket";
 import { type RemoteOptions, type RemoteResult, toResult } from "./wire";
 
 export interface WebRtcOptions extends RemoteOptions {

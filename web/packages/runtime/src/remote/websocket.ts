@@ -8,6 +8,7 @@ import type { Detection } from "../device/detector";
 import type { Frame } from "../device/protocol";
 import { DetectorDisposed, RemoteUnreachable } from "../errors";
 import { JpegEncoder } from "./jpeg";
+import { NewestFirst, type RemoteDetectOptions, type Sending } from "./newest";
 import { keepConnected, type RemoteState } from "./reconnect";
 import { socketConnection } from "./socket";
 import {
@@ -18,17 +19,12 @@ import {
   toResult,
 } from "./wire";
 
-export interface WebSocketOptions extends RemoteOptions {
+export interface WebSocketOptions extends Omit<RemoteOptions, "motion"> {
   /** Wider frames are made so wide before they are sent. */
   readonly maxWidth?: number;
   /** Of the JPEG files, 0..1. */
   readonly quality?: number;
   readonly onState?: (state: RemoteState) => void;
-}
-
-export interface RemoteDetectOptions {
-  /** When the frame was captured, by performance.now(); by default now. */
-  readonly capturedAt?: number;
 }
 
 export interface RemoteDetector {
@@ -43,9 +39,6 @@ export interface RemoteDetector {
   close(): void;
 }
 
-/** The width that frames had on their way to the server in 2017. */
-export const DEFAULT_MAX_WIDTH = 640;
-const DEFAULT_QUALITY = 0.8;
 const ANSWER_MS = 10_000;
 /** The server ends connections that it hears nothing on for a minute, as of a paused video. */
 const STILL_HERE_MS = 25_000;
@@ -55,23 +48,16 @@ export function connectWebSocket(options: WebSocketOptions = {}): RemoteDetector
   return new SocketDetector(options);
 }
 
-interface PendingFrame {
-  readonly frame: Frame;
-  readonly capturedAt: number;
-  readonly settle: (result: Promise<RemoteResult | null> | null) => void;
-}
-
 class SocketDetector implements RemoteDetector {
   readonly #encoder = new JpegEncoder();
   readonly #ending = new AbortController();
+  readonly #frames = new NewestFirst((sending) => this.#ask(sending));
   #options: WebSocketOptions;
   #socket: WebSocket | null = null;
   #labels: readonly string[] = [];
-  #last: readonly Detection[] = [];
-  #isBusy = false;
-  #failure: Error | null = null;
+  /** Null before the first answer of a connection, and where one is lacking. */
+  #last: readonly Detection[] | null = null;
   #stillHere: ReturnType<typeof setInterval> | undefined;
-  #pending: PendingFrame | undefined;
   /** Takes the answer of the frame that is on its way; null when the connection broke. */
   #answered: ((message: RemoteMessage | null) => void) | null = null;
 
@@ -82,11 +68,12 @@ class SocketDetector implements RemoteDetector {
         this.#socket = socket;
         clearInterval(this.#stillHere);
         this.#stillHere = setInterval(() => this.#tell({}), STILL_HERE_MS);
-        this.#pump();
+        this.#frames.open();
       },
       onMessage: (message) => this.#answered?.(message),
       onClosed: () => {
         this.#socket = null;
+        this.#frames.pause();
         clearInterval(this.#stillHere);
         this.#answered?.(null);
       },
@@ -94,78 +81,52 @@ class SocketDetector implements RemoteDetector {
     keepConnected(connect, (state) => this.#follow(state), this.#ending.signal);
   }
 
-  async detect(frame: Frame, options: RemoteDetectOptions = {}): Promise<RemoteResult | null> {
-    if (this.#failure !== null) {
-      frame.close();
-      throw this.#failure;
-    }
-    this.#dropPending(null);
-    const capturedAt = options.capturedAt ?? performance.now();
-    return await new Promise<RemoteResult | null>((resolve) => {
-      this.#pending = { frame, capturedAt, settle: resolve };
-      this.#pump();
-    });
+  detect(frame: Frame, options: RemoteDetectOptions = {}): Promise<RemoteResult | null> {
+    return this.#frames.add(frame, options);
   }
 
   setThreshold(threshold: number): void {
     this.#options = { ...this.#options, threshold };
+    this.#last = null; // what is known now was found by the former one
     this.#tell({ threshold });
   }
 
   close(): void {
-    this.#failure ??= new DetectorDisposed("the connection was closed");
-    this.#dropPending(null);
-    this.#ending.abort(this.#failure);
+    const reason = new DetectorDisposed("the connection was closed");
+    this.#frames.end(reason, { isTold: false });
+    this.#ending.abort(reason);
     this.#encoder.end();
   }
 
   #tell(changes: { readonly threshold?: number }): void {
-    if (this.#isBusy && changes.threshold === undefined) return; // frames say the same
+    if (this.#frames.isBusy && changes.threshold === undefined) return; // frames say the same
     this.#socket?.send(JSON.stringify({ type: "options", ...changes }));
   }
 
   #follow(state: RemoteState): void {
     if (state.kind === "ready") {
       this.#labels = state.labels;
-      this.#last = [];
+      this.#last = null;
     }
-    if (state.kind === "failed") {
-      this.#failure = state.error;
-      this.#dropPending(state.error);
-    }
+    if (state.kind === "failed") this.#frames.end(state.error, { isTold: true });
     this.#options.onState?.(state);
   }
 
-  #dropPending(reason: Error | null): void {
-    if (this.#pending === undefined) return;
-    this.#pending.frame.close();
-    this.#pending.settle(reason === null ? null : Promise.reject(reason));
-    this.#pending = undefined;
-  }
-
-  #pump(): void {
-    if (this.#isBusy || this.#pending === undefined || this.#socket === null) return;
-    const pending = this.#pending;
-    this.#pending = undefined;
-    this.#isBusy = true;
-    const result = this.#ask(pending, this.#socket).finally(() => {
-      this.#isBusy = false;
-      this.#pump();
-    });
-    pending.settle(result);
-  }
-
-  async #ask(pending: PendingFrame, socket: WebSocket): Promise<RemoteResult | null> {
-    const { maxWidth = DEFAULT_MAX_WIDTH, quality = DEFAULT_QUALITY } = this.#options;
-    const { jpeg, ...size } = await this.#encoder.encode({
-      frame: pending.frame,
+  async #ask({ frame, capturedAt, motion }: Sending): Promise<RemoteResult | null> {
+    const { maxWidth, quality } = this.#options;
+    const encoded = await this.#encoder.encode({
+      frame,
       maxWidth,
       quality,
+      motion: motion && { ...motion, timeS: capturedAt / 1000, isAnew: this.#last === null },
     });
-    if (socket.readyState !== WebSocket.OPEN) return null;
-    const answer = await this.#exchange(socket, jpeg);
+    if (encoded.jpeg === null) return stillResult(encoded, capturedAt, this.#last ?? []);
+    const socket = this.#socket;
+    this.#last = null;
+    if (socket?.readyState !== WebSocket.OPEN) return null;
+    const answer = await this.#exchange(socket, encoded.jpeg);
     if (answer === null) return null;
-    const result = toResult(answer, this.#labels, pending.capturedAt, this.#last, size);
+    const result = toResult(answer, this.#labels, capturedAt, [], encoded);
     this.#last = result.detections;
     return result;
   }
@@ -187,4 +148,14 @@ class SocketDetector implements RemoteDetector {
     if (message?.kind === "error") throw message.error;
     return message?.kind === "answer" ? message : null;
   }
+}
+
+/** What holds on where nothing has moved: nothing was sent. */
+function stillResult(
+  { width, height }: { readonly width: number; readonly height: number },
+  capturedAt: number,
+  last: readonly Detection[],
+): RemoteResult {
+  const timing = { preprocessMs: 0, inferenceMs: 0, postprocessMs: 0 };
+  return { detections: last, width, height, timing, capturedAt, serverMs: 0, isStill: true };
 }

@@ -33,6 +33,7 @@ export interface GreyImage {
 
 /** One stream's memory of what its picture looked like. */
 export class MotionGate {
+  readonly #leastShare: number;
   #width = 0;
   #height = 0;
   #present = new Float64Array(0);
@@ -40,6 +41,11 @@ export class MotionGate {
   #lookedAt = new Float64Array(0);
   #timeS = 0;
   #restS = 0;
+
+  /** factor: of the change that is asked for by default, how many times as much is. */
+  constructor(factor = 1) {
+    this.#leastShare = LEAST_SHARE * factor;
+  }
 
   /**
    * Whether to look at a picture, (height, width, 4) RGBA bytes: it differs from what was last let
@@ -72,7 +78,7 @@ export class MotionGate {
       this.#present[cell] = present + ((seen[cell] as number) - present) * share;
     }
     const changed = changedShare(this.#lookedAt, this.#present);
-    if (changed <= LEAST_SHARE && this.#restS < REST_S) return false;
+    if (changed <= this.#leastShare && this.#restS < REST_S) return false;
     this.#lookedAt.set(this.#present);
     this.#restS = 0;
     return true;

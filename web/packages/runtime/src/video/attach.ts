@@ -6,6 +6,7 @@ import type { RemoteState } from "../remote/reconnect";
 import {
   DeviceEngine,
   type Engine,
+  HttpEngine,
   PeerEngine,
   type ServerListener,
   SocketEngine,
@@ -18,11 +19,13 @@ import { DEFAULT_SETTINGS, VideoWatch, type WatchListener, type WatchSettings } 
 export interface WatchPlace extends Omit<DetectorOptions, "model" | "onProgress" | "signal"> {
   /** On this device: the bundle's address. With a server: the model's name there. */
   readonly model?: DetectorOptions["model"];
-  /** The server's address; with `transport` alone the page's own. */
+  /** The server's address, for "http" also that of its /image; by default the page's own. */
   readonly server?: string;
   /** How pictures get to the server; by default "websocket". */
   readonly transport?: Transport;
   readonly token?: string;
+  /** With a server: wider pictures are made so wide before they are sent; 640 by default. */
+  readonly maxWidth?: number;
 }
 
 export interface WatchOptions extends Partial<WatchSettings>, WatchPlace, WatchListener {
@@ -43,8 +46,8 @@ export async function openEngine(
   listener: ServerListener,
   signal: AbortSignal,
 ): Promise<Engine> {
-  const { model, server, transport, token } = options;
-  if (server === undefined && transport === undefined) {
+  const { model, server, transport = "websocket", token, maxWidth } = options;
+  if (server === undefined && options.transport === undefined) {
     if (model === undefined) {
       throw new ConfigInvalid("neither a model nor a server is named to find the objects");
     }
@@ -56,12 +59,16 @@ export async function openEngine(
     ...(server === undefined ? {} : { url: server }),
     ...(token === undefined ? {} : { token }),
     ...(settings.threshold === null ? {} : { threshold: settings.threshold }),
+    ...(maxWidth === undefined ? {} : { maxWidth }),
     track: settings.track,
-    motion: settings.motion,
+    // Of streams sent as such, only the server can tell; frames are not even sent.
+    motion: settings.motion && transport === "webrtc",
   };
-  const Remote = transport === "webrtc" ? PeerEngine : SocketEngine;
+  const Remote = ENGINES[transport];
   return new Remote(asked, listener);
 }
+
+const ENGINES = { http: HttpEngine, websocket: SocketEngine, webrtc: PeerEngine } as const;
 
 /**
  * Find the objects of a <video> while it plays, and draw them over it. Errors come by `onError`;

@@ -2,9 +2,11 @@
 import type { DetectionResult, Detector } from "../device/detector";
 import type { Frame } from "../device/protocol";
 import type { SightlineError } from "../errors";
+import { connectHttp } from "../remote/http";
+import type { RemoteDetectOptions } from "../remote/newest";
 import type { RemoteState } from "../remote/reconnect";
 import { connectWebRtc, type RemoteStream } from "../remote/webrtc";
-import { connectWebSocket, type RemoteDetector } from "../remote/websocket";
+import { connectWebSocket } from "../remote/websocket";
 import type { RemoteOptions, RemoteResult } from "../remote/wire";
 
 /** How pictures get to a server. */
@@ -17,6 +19,8 @@ export interface LookOptions {
   readonly threshold: number;
   /** Whether a frame in which nothing has moved need not be looked at. */
   readonly motion: boolean;
+  /** Of what counts as motion by default, how many times as much must move. */
+  readonly motionFactor: number;
 }
 
 export interface Engine {
@@ -82,29 +86,44 @@ export interface ServerListener {
   onFrameError(error: SightlineError): void;
 }
 
-/** A server, frame by frame over a WebSocket. Connects with the first frame. */
-export class SocketEngine implements Engine {
+/** What a server is asked for, and how wide pictures are sent at most. */
+export interface ServerOptions extends RemoteOptions {
+  readonly maxWidth?: number;
+}
+
+/** A connection that takes frame by frame. */
+interface FrameConnection {
+  detect(frame: Frame, options: RemoteDetectOptions): Promise<DetectionResult | null>;
+  setThreshold(threshold: number): void;
+  close(): void;
+}
+
+/** A server, frame by frame. Connects with the first frame. */
+abstract class FrameEngine implements Engine {
   readonly detector = null;
   readonly watch = null;
-  readonly tracks: boolean;
+  abstract readonly tracks: boolean;
   labels: readonly string[] = [];
   scoreThreshold: number | null = null;
   readonly #listener: ServerListener;
-  #options: RemoteOptions;
-  #connection: RemoteDetector | null = null;
+  #options: ServerOptions;
+  #connection: FrameConnection | null = null;
 
-  constructor(options: RemoteOptions, listener: ServerListener) {
+  constructor(options: ServerOptions, listener: ServerListener) {
     this.#options = options;
     this.#listener = listener;
-    this.tracks = options.track === true;
   }
 
-  detect(frame: Frame, { capturedAt }: LookOptions): Promise<DetectionResult | null> {
-    this.#connection ??= connectWebSocket({
+  protected abstract connect(
+    options: ServerOptions & { readonly onState: (state: RemoteState) => void },
+  ): FrameConnection;
+
+  detect(frame: Frame, options: LookOptions): Promise<DetectionResult | null> {
+    this.#connection ??= this.connect({
       ...this.#options,
       onState: (state) => this.#follow(state),
     });
-    return this.#connection.detect(frame, { capturedAt });
+    return this.#connection.detect(frame, options);
   }
 
   setThreshold(threshold: number): void {
@@ -131,19 +150,42 @@ export class SocketEngine implements Engine {
   }
 }
 
+/** A server, frame by frame over a WebSocket. */
+export class SocketEngine extends FrameEngine {
+  readonly tracks: boolean;
+
+  constructor(options: ServerOptions, listener: ServerListener) {
+    super(options, listener);
+    this.tracks = options.track === true;
+  }
+
+  protected override connect(options: Parameters<typeof connectWebSocket>[0]): FrameConnection {
+    return connectWebSocket(options);
+  }
+}
+
+/** A server, also one of 2017, by one HTTP request a frame. */
+export class HttpEngine extends FrameEngine {
+  readonly tracks = false;
+
+  protected override connect(options: Parameters<typeof connectHttp>[0]): FrameConnection {
+    return connectHttp(options);
+  }
+}
+
 /** A server that is sent the stream itself over WebRTC; single pictures go by WebSocket. */
 export class PeerEngine implements Engine {
   readonly detector = null;
   readonly tracks: boolean;
   readonly #pictures: SocketEngine;
   readonly #listener: ServerListener;
-  #options: RemoteOptions;
+  #options: ServerOptions;
   #stream: RemoteStream | null = null;
 
-  constructor(options: RemoteOptions, listener: ServerListener) {
+  constructor(options: ServerOptions, listener: ServerListener) {
     this.#options = options;
     this.#listener = listener;
-    this.#pictures = new SocketEngine(options, listener);
+    this.#pictures = new SocketEngine({ ...options, motion: false }, listener);
     this.tracks = options.track === true;
   }
 

@@ -35,6 +35,7 @@ export interface LoopSettings {
   /** The least score that is asked for. */
   readonly threshold: number;
   readonly motion: boolean;
+  readonly motionFactor: number;
   /** Least time between two frames that are looked at. */
   readonly minIntervalMs: number;
   /** Whether results come with their frames. */
@@ -206,7 +207,7 @@ export class VideoLoop {
       frame.close();
       return;
     }
-    const { threshold, motion, keepsPictures } = this.#settings();
+    const { threshold, motion, motionFactor, keepsPictures } = this.#settings();
     this.#lookedAt = performance.now();
     const picture = keepsPictures && isPlaying ? cloneOf(frame) : null;
     try {
@@ -214,6 +215,7 @@ export class VideoLoop {
         capturedAt,
         threshold,
         motion: motion && isPlaying,
+        motionFactor,
       });
       if (engine !== this.#engine || source !== this.#source) picture?.close();
       else if (result !== null) this.#show(result, capturedAt, picture);

@@ -20,6 +20,8 @@ export interface WatchSettings {
   readonly track: boolean;
   /** Whether frames in which nothing has moved are passed over. */
   readonly motion: boolean;
+  /** Of what counts as motion by default, how many times as much must move. */
+  readonly motionFactor: number;
   /** Least time between two frames that are looked at. */
   readonly minIntervalMs: number;
   /** Whether the video is shown mirrored, as a selfie camera's. */
@@ -37,6 +39,7 @@ export const DEFAULT_SETTINGS: WatchSettings = {
   max: 300,
   track: false,
   motion: false,
+  motionFactor: 1,
   minIntervalMs: 0,
   mirror: false,
   sync: "frame",
@@ -173,10 +176,11 @@ export class VideoWatch {
   }
 
   #loopSettings() {
-    const { motion, minIntervalMs } = this.#settings;
+    const { motion, motionFactor, minIntervalMs } = this.#settings;
     return {
       threshold: Math.min(LEAST_THRESHOLD, this.threshold ?? LEAST_THRESHOLD),
       motion,
+      motionFactor,
       minIntervalMs,
       keepsPictures: this.#showsPictures() || this.#listener.onPicture !== undefined,
     };
