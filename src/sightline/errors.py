@@ -22,6 +22,7 @@
     │   └── WeightsUnavailable   weights are neither cached nor downloadable
     ├── TrainingError            training cannot start or go on
     ├── ExportError              an artefact could not be made or proven
+    ├── PublishError             a page cannot be published there, or does not work
     └── ServerError              the server cannot start
 
 A message says what was wrong, where, what was expected, and what to do.
@@ -126,6 +127,10 @@ class TrainingError(SightlineError):
 
 class ExportError(SightlineError):
     code = "export"
+
+
+class PublishError(SightlineError):
+    code = "publish"
 
 
 class ServerError(SightlineError):

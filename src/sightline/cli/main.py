@@ -25,6 +25,7 @@ COMMANDS = {
     "import": "a model of another program as a bundle",
     "predict": "detect in images, folders, videos and cameras",
     "serve": "the live page, and detection over HTTP, WebSocket and WebRTC",
+    "publish": "a model and its page as a folder that any web host can serve",
     "models": "the models that have a name; pull their weights",
     "doctor": "what is missing or failing: here, or leg by leg on the way to a server",
     "bench": "latency of a model on this machine, beside the bare runtime",

@@ -111,7 +111,8 @@ class BrowserPage:
     """A page in a browser of its own, which ends with close(), or with this process.
 
     Playwright runs in a thread of its own: its functions may be called from any thread, also where
-    an event loop runs already, as in a notebook. Nothing waits without an end.
+    an event loop runs already, as in a notebook. Nothing waits without an end. requested: the
+    addresses that the page and its workers have asked for.
     """
 
     def __init__(self, url: str) -> None:
@@ -125,6 +126,7 @@ class BrowserPage:
         self._browser: Browser | None = None
         self._page: Page | None = None
         self._last_error = ""
+        self.requested: list[str] = []
         self._loop = asyncio.new_event_loop()
         # What Playwright leaves unread when its process is ended from outside is nobody's concern.
         self._loop.set_exception_handler(lambda loop, context: None)
@@ -181,6 +183,7 @@ class BrowserPage:
             ) from error
         self._page = await self._browser.new_page()
         self._page.on("console", self._hear)
+        self._page.context.on("request", lambda request: self.requested.append(request.url))
         self._page.on("pageerror", lambda error: self._keep(str(error)))
         try:
             await self._page.goto(url, timeout=START_S * 1000)

@@ -29,6 +29,22 @@ describe("parseCatalogue", () => {
     expect(placesOf(alone)).toEqual(["device"]);
   });
 
+  it("finds the files of a published page beside its list, at any path", () => {
+    const listing = new URL("https://example.test/some/where/catalogue-0a1b2c3d.json");
+    const { models, sampleClipUrl } = parseCatalogue(
+      {
+        models: [{ ...FACTS, name: "a", manifest: "m/manifest.json", graph: "m/model.onnx" }],
+        sample_clip: "assets/clip.webm",
+      },
+      listing,
+    );
+    expect(models[0].location?.manifestUrl).toBe("https://example.test/some/where/m/manifest.json");
+    expect(sampleClipUrl).toBe("https://example.test/some/where/assets/clip.webm");
+    expect(() => parseCatalogue({}, listing)).toThrow(
+      "/some/where/catalogue-0a1b2c3d.json: models",
+    );
+  });
+
   it("says why there is none", () => {
     expect(() => parseCatalogue({ models: [] }, BASE)).toThrow("start it with one");
     expect(() => parseCatalogue({ models: [FILES] }, BASE)).toThrow(NoModels);

@@ -1,4 +1,4 @@
-/** What the server offers: its models, and a sample clip if it has one. */
+/** What the server, or the folder of a published page, offers: models, perhaps a sample clip. */
 import { firstLine, ManifestInvalid, type ModelLocation } from "@sightline/web";
 import { NoModels, ServerUnreachable } from "./problems";
 
@@ -19,7 +19,8 @@ export interface Catalogue {
 
 /** Raises ServerUnreachable, NoModels or ManifestInvalid. */
 export async function fetchCatalogue(): Promise<Catalogue> {
-  const url = new URL("v1/models", document.baseURI);
+  const published = document.querySelector<HTMLLinkElement>('link[rel="sightline-catalogue"]');
+  const url = new URL(published?.href ?? "v1/models", document.baseURI);
   let value: unknown;
   try {
     const response = await fetch(url);
@@ -27,16 +28,15 @@ export async function fetchCatalogue(): Promise<Catalogue> {
     value = await response.json();
   } catch (error) {
     const reason = error instanceof TypeError ? "the server cannot be reached" : firstLine(error);
-    throw new ServerUnreachable(
-      `the list of models cannot be had: ${reason}; check that sightline serve runs`,
-    );
+    const advice = published === null ? "check that sightline serve runs" : "try again when online";
+    throw new ServerUnreachable(`the list of models cannot be had: ${reason}; ${advice}`);
   }
   return parseCatalogue(value, url);
 }
 
 export function parseCatalogue(value: unknown, base: URL): Catalogue {
   const listing = value as { models?: unknown; sample_clip?: unknown } | null;
-  if (!Array.isArray(listing?.models)) throw wrong("models");
+  if (!Array.isArray(listing?.models)) throw wrong(base, "models");
   const [first, ...rest] = listing.models
     .map((item: unknown) => parseModel(item, base))
     .filter(({ location, isServed }) => location !== null || isServed);
@@ -58,9 +58,9 @@ function parseModel(item: unknown, base: URL): CatalogueModel {
     unknown
   >;
   const isPlaced = typeof manifest === "string" && (typeof graph === "string" || graph === null);
-  if (typeof name !== "string" || !isPlaced) throw wrong("models[].name, .manifest, .graph");
+  if (typeof name !== "string" || !isPlaced) throw wrong(base, "models[].name, .manifest, .graph");
   if (!Array.isArray(labels) || typeof score_threshold !== "number") {
-    throw wrong("models[].labels, .score_threshold");
+    throw wrong(base, "models[].labels, .score_threshold");
   }
   const manifestUrl = new URL(manifest, base).href;
   return {
@@ -72,8 +72,8 @@ function parseModel(item: unknown, base: URL): CatalogueModel {
   };
 }
 
-function wrong(field: string): ManifestInvalid {
+function wrong(url: URL, field: string): ManifestInvalid {
   return new ManifestInvalid(
-    `/v1/models: ${field} is not as this page expects; page and server are of different versions`,
+    `${url.pathname}: ${field} is not as this page expects; page and server are of different versions`,
   );
 }

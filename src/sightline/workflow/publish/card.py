@@ -1,0 +1,113 @@
+"""model-card.html: what the published model is, how good it was found, and under which licences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from sightline.page import whole_page
+from sightline.workflow.publish.model import PublishedModel
+
+_NUMBERS = ("AP", "AP50", "AP75", "AR100")
+_STYLE = ".labels { line-height: 1.7; } section + section { margin-top: 8px; }"
+
+
+def model_card(models: Sequence[PublishedModel], site: Path) -> str:
+    """The page, which tells of each model in `site`."""
+    names = ", ".join(model.manifest.name for model in models)
+    return whole_page(
+        kind="model card",
+        title=names,
+        lead="What finds the objects on this site. It runs on the device of whoever looks.",
+        body="".join(_model(model, site) for model in models),
+        style=_STYLE,
+        footer='<a href="./">To the page</a> · <a href="licenses.txt">Licences</a>.',
+    )
+
+
+def _model(model: PublishedModel, site: Path) -> str:
+    manifest = model.manifest
+    graph = manifest.files["model.onnx"]
+    labels = ", ".join(map(escape, manifest.labels))
+    facts = {
+        "Network": manifest.architecture or "not recorded",
+        "Input": f"{manifest.width} × {manifest.height} pixels, {manifest.resize}",
+        "Weights": f"{manifest.target} ({model.choice})",
+        "Size": f"{graph.size / 1e6:.2f} MB{_packed(site / model.folder / 'model.onnx')}",
+        "Shown from": f"a score of {manifest.score_threshold:.2f} on",
+        "SHA-256": graph.sha256,
+    }
+    parts = [
+        f"<section><h2>{escape(manifest.name)}</h2>{_facts(facts)}",
+        f'<h2>Finds</h2><p class="card labels">{labels}</p>',
+        "<h2>How good it was found</h2>",
+        *(_metrics(name, values) for name, values in manifest.metrics.items()),
+        "" if manifest.metrics else '<p class="note">No measurement is recorded.</p>',
+        f"<h2>The same as the network it was made from</h2>{_parity(model)}",
+        "<h2>Where it comes from</h2>",
+        _facts(manifest.base) if manifest.base else '<p class="note">It is not recorded.</p>',
+        f"<h2>Training</h2>{_facts(manifest.training)}" if manifest.training else "",
+        "</section>",
+    ]
+    return "".join(parts)
+
+
+def _packed(graph: Path) -> str:
+    copy = graph.with_name(f"{graph.name}.br")
+    return f", {copy.stat().st_size / 1e6:.2f} MB as it is sent" if copy.is_file() else ""
+
+
+def _metrics(name: str, values: Any) -> str:
+    if not isinstance(values, Mapping):
+        return _facts({name: values})
+    shown: dict[str, Any] = {
+        key: f"{100 * values[key]:.1f} %" for key in _NUMBERS if isinstance(values.get(key), float)
+    }
+    for key in ("images", "boxes"):
+        if key in values:
+            shown[key] = values[key]
+    if isinstance(values.get("data_set"), str):
+        shown["Data set's fingerprint"] = values["data_set"]
+    return f"<h3>{escape(str(name))}</h3>{_facts(shown)}"
+
+
+def _parity(model: PublishedModel) -> str:
+    manifest = model.manifest
+    if not manifest.parity:
+        reason = manifest.unproven or "it carries no certificate"
+        return f'<p class="note bad">Unproven: {escape(reason)}.</p>'
+    head = "<th>Runtime</th><th>Images</th><th>Matched</th><th>Scores within</th><th>Boxes within"
+    rows = [
+        (
+            escape(str(one.get("runtime"))),
+            str(one.get("images")),
+            f"{one.get('matched')}, {one.get('unmatched')} not",
+            f"{one.get('max_score_drift', 0):.1e}",
+            f"{one.get('max_box_drift_px', 0):.2f} px",
+        )
+        for one in manifest.parity
+    ]
+    return (
+        '<div class="scroll"><table><thead><tr>'
+        f"{head}</th></tr></thead><tbody>{''.join(map(_row, rows))}</tbody></table></div>"
+    )
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _facts(values: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{escape(str(key))}</th><td>{_value(value)}</td></tr>'
+        for key, value in values.items()
+    )
+    return f'<div class="card scroll"><table class="facts"><tbody>{rows}</tbody></table></div>'
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{escape(str(key))} {_value(each)}" for key, each in value.items())
+    return escape(f"{value:g}" if isinstance(value, float) else str(value))

@@ -1,0 +1,93 @@
+"""The built live page as a published one: which of its files it needs, and what is added to it.
+
+The page itself is the server's, unchanged but for its head and a line of links.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+from sightline.errors import PublishError
+
+INDEX = "index.html"
+ASSETS = "assets"
+# ONNX Runtime for the CPU: what every page runs on. What else there is comes when it is chosen.
+_PLAIN_WASM = re.compile(r"ort-wasm-simd-threaded-[\w-]{8}\.(wasm|mjs)$")
+# ONNX Runtime's own way to compile what it has fetched; the rest needs nothing but the folder.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "connect-src 'self' blob: data:; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+)
+_OWN_SCRIPT = re.compile(r'<script type="module"[^>]* src="\./(assets/[^"]+\.js)"></script>')
+_TITLE = re.compile("<title>.*?</title>")
+_PRELOAD = re.compile(r'\s*<link rel="modulepreload"[^>]*>')
+
+
+def read_built_page(static: Path) -> str:
+    """index.html as it was built. Raises PublishError where it was not."""
+    needed = (static / INDEX, static / "publish" / "start.js", static / "publish" / "worker.js")
+    if not all(path.is_file() for path in needed):
+        raise PublishError(
+            f"the live page is not built ({static} has not all of it); a wheel of Sightline "
+            "carries it, in a checkout run: make web"
+        )
+    return needed[0].read_text(encoding="utf-8")
+
+
+def find_assets(page: str, static: Path) -> list[str]:
+    """The assets that the page, or a script of it, names; sorted."""
+    names = {path.name for path in (static / ASSETS).iterdir() if path.is_file()}
+    found: set[str] = set()
+
+    def named_in(text: str) -> Iterator[str]:
+        return (name for name in names if name in text)
+
+    waiting = list(named_in(page))
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name.endswith((".js", ".mjs", ".css")):
+            text = (static / ASSETS / name).read_text(encoding="utf-8", errors="replace")
+            waiting += named_in(text)
+    return sorted(found)
+
+
+def is_optional(asset: str) -> bool:
+    """Whether pages fetch the asset only where they run on something else than the CPU."""
+    return asset.endswith(".wasm") and not _PLAIN_WASM.search(asset)
+
+
+def derive_page(page: str, *, title: str, start: str, catalogue: str) -> str:
+    """The published page. start, catalogue: paths of its start script and its list of models.
+
+    Raises PublishError for a page that is built in another way than this expects.
+    """
+    script = _OWN_SCRIPT.search(page)
+    if script is None or "<head>" not in page or "</head>" not in page:
+        raise PublishError(f"{INDEX} is not as this version builds it; build it again: make web")
+    # The start loads the page's own script when the service worker is there: not before.
+    begin = f'<script type="module" src="{start}" data-page="{script[1]}"></script>'
+    page = _PRELOAD.sub("", page.replace(script[0], begin, 1))
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    page = page.replace("<head>", f"<head>\n    {policy}", 1)
+    links = (
+        f'<link rel="sightline-catalogue" href="{catalogue}">',
+        '<link rel="manifest" href="manifest.webmanifest">',
+        '<link rel="apple-touch-icon" href="icons/icon-192.png">',
+    )
+    page = page.replace("</head>", "".join(f"  {each}\n  " for each in links) + "</head>", 1)
+    page = re.sub(
+        "<title>.*?</title>", f"<title>{escape(title)} · Sightline</title>", page, count=1
+    )
+    about = (
+        '<p class="hint"><a href="model-card.html">About the model</a> · '
+        '<a href="licenses.txt">Licences</a></p>\n      '
+    )
+    place = "</aside>" if "</aside>" in page else "</body>"
+    return page.replace(place, f"{about}{place}", 1)
