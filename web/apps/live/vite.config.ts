@@ -6,7 +6,8 @@ export default defineConfig({
   base: "./",
   // ONNX Runtime's wasm and its loader stay files of their own, which its threads load again.
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] },
-  worker: { format: "es" },
+  // Licences stand in licenses.txt, as of the page's own scripts.
+  worker: { format: "es", rolldownOptions: { output: { comments: { legal: false } } } },
   build: {
     target: "es2022",
     outDir: "../../../src/sightline/server/static",

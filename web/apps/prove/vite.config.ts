@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
 import { defaultClientConditions, defineConfig } from "vite";
 
-// Built into the live page's folder, after it: ONNX Runtime's wasm, which both load, lies there
-// once. What only this page loads goes into prove/. Vite's root is apps/, so that the page itself
-// lands there too.
-const SHARED = /^ort-wasm-simd-threaded\.(mjs|wasm)$/;
+// Built into the live page's folder, after it: the runtimes' wasm, which both load, lies there once.
+// What only this page loads goes into prove/. Vite's root is apps/, so that the page itself lands
+// there too.
+const SHARED = /^(ort-wasm-simd-threaded(\.jspi)?\.(mjs|wasm)|tfjs-backend-wasm-simd\.wasm)$/;
 
 export default defineConfig({
   publicDir: "prove/public",

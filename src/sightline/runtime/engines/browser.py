@@ -137,5 +137,6 @@ def page_files() -> dict[str, Path]:
             f"{STATIC / PAGE} is missing, the page that runs artefacts: this checkout's pages are "
             "not built; run python hatch_build.py"
         )
-    files = [*(STATIC / "prove").iterdir(), *(STATIC / "assets").glob("ort-wasm-*")]
+    shared = (STATIC / "assets").glob("*-wasm-*")  # the runtimes', which the live page has too
+    files = [*(STATIC / "prove").iterdir(), *shared]
     return {path.relative_to(STATIC).as_posix(): path for path in files}

@@ -1,5 +1,6 @@
 /** The live page: joins the source, the detector, the picture and the panel. */
 import {
+  type Backend,
   createDetector,
   type Detection,
   DeviceEngine,
@@ -37,7 +38,7 @@ export interface LiveStats extends LoopFigures {
   /** To the server; null while nothing is sent there. */
   readonly connection: RemoteState["kind"] | null;
   readonly model: string | null;
-  readonly backend: "wasm" | null;
+  readonly backend: Backend["name"] | null;
   readonly threads: number | null;
 }
 

@@ -13,7 +13,8 @@ it("has a code of its own for every cause", () => {
 });
 
 it.each([
-  errors.ModelHashMismatch,
+  errors.BackendUnsupported,
+  errors.OutOfMemory,
   errors.GraphUnusable,
   errors.FrameUnusable,
   errors.InferenceFailed,

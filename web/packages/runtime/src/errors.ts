@@ -5,11 +5,12 @@
  *   ├── ModelError
  *   │   ├── ModelNotFound        the server has no such file
  *   │   ├── ModelUnreachable     no answer, or an answer other than the file
+ *   │   ├── ModelBlocked         another server has it and does not let this page read it (CORS)
  *   │   ├── ModelTruncated       fewer or more bytes than the manifest says
  *   │   ├── ModelHashMismatch    right size, wrong sha256
  *   │   ├── ManifestInvalid      a field is missing or wrong
  *   │   ├── ManifestTooNew       a later format version
- *   │   └── GraphUnusable        ONNX Runtime cannot load it, or it is not what the manifest says
+ *   │   └── GraphUnusable        the runtime cannot load it, or it is not what the manifest says
  *   ├── ConfigInvalid            an option or attribute that means nothing
  *   ├── FrameUnusable            the pixels of a frame cannot be read
  *   │   └── VideoForbidden       the video is from another site, without CORS
@@ -22,7 +23,9 @@
  *   │   └── CameraUnplugged      it ended while running
  *   ├── InferenceFailed          a run of the graph threw
  *   ├── WebAssemblyUnsupported   no WebAssembly SIMD here
- *   ├── WorkerFailed             the worker died or could not start
+ *   ├── BackendUnsupported       what was asked for does not run here, or finds something else
+ *   ├── OutOfMemory              a fresh worker had too little memory too
+ *   ├── WorkerFailed             the worker died or could not start, again and again
  *   ├── DetectorDisposed         used after dispose()
  *   └── RemoteError              detection on a server
  *       ├── RemoteUnreachable    no answer, or the connection broke
@@ -54,6 +57,10 @@ export class ModelNotFound extends ModelError {
 
 export class ModelUnreachable extends ModelError {
   override readonly code = "model-unreachable";
+}
+
+export class ModelBlocked extends ModelError {
+  override readonly code = "model-blocked";
 }
 
 export class ModelTruncated extends ModelError {
@@ -124,6 +131,14 @@ export class WebAssemblyUnsupported extends SightlineError {
   override readonly code = "webassembly-unsupported";
 }
 
+export class BackendUnsupported extends SightlineError {
+  override readonly code = "backend-unsupported";
+}
+
+export class OutOfMemory extends SightlineError {
+  override readonly code = "out-of-memory";
+}
+
 export class WorkerFailed extends SightlineError {
   override readonly code = "worker-failed";
 }
@@ -169,11 +184,12 @@ export interface WireError {
 }
 
 const CROSSING = [
-  ModelHashMismatch,
   GraphUnusable,
   FrameUnusable,
   InferenceFailed,
   WebAssemblyUnsupported,
+  BackendUnsupported,
+  OutOfMemory,
 ];
 
 /** What the worker sends for anything it caught. */

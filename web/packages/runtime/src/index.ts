@@ -3,19 +3,20 @@
  * it plays, on this device or on a server; `createDetector({model})` looks at single frames.
  */
 export { classColor, type Rgb, textColor } from "./colors";
-export {
-  type Backend,
-  createDetector,
-  type Detection,
-  type DetectionResult,
-  type DetectOptions,
-  type Detector,
-  type DetectorOptions,
+export { createDetector } from "./device/create";
+export type {
+  Detection,
+  DetectionResult,
+  DetectOptions,
+  Detector,
+  DetectorOptions,
 } from "./device/detector";
+export type { Backend } from "./device/graph";
 export type { Frame, WorkerTiming } from "./device/protocol";
+export type { Attempt } from "./device/upgrade";
 export * from "./errors";
 export { locateModel, type ModelLocation, type ProgressListener } from "./model/fetch";
-export type { Manifest } from "./model/manifest";
+export type { Manifest, Runtime } from "./model/manifest";
 export { describeProblem, type Problem, type Titles } from "./problems";
 export { connectHttp, type HttpDetector, type HttpOptions } from "./remote/http";
 export type { RemoteDetectOptions } from "./remote/newest";

@@ -5,24 +5,29 @@
  * one. So the age of a result never grows, however slow the model is.
  */
 import { DetectorDisposed } from "../errors";
-import {
-  fetchGraph,
-  fetchManifest,
-  locateModel,
-  type ModelLocation,
-  type ProgressListener,
-} from "../model/fetch";
-import type { Manifest } from "../model/manifest";
+import type { ModelLocation, ProgressListener } from "../model/fetch";
+import type { Manifest, Runtime } from "../model/manifest";
+import type { Backend } from "./graph";
+import type { WorkerKeeper } from "./keeper";
+import type { RawDetections } from "./postprocess";
 import type { Frame, WorkerTiming } from "./protocol";
-import { chooseThreads, maxThreads, openWorker } from "./threads";
-import type { WorkerLink } from "./workerlink";
+import type { Attempt } from "./upgrade";
 
 export interface DetectorOptions {
   /** Address of the bundle: its folder, its manifest.json, or of both files. */
   readonly model: string | ModelLocation;
+  /**
+   * By default "auto": wasm at once, and WebGPU where it finds the same in less time. Another than
+   * wasm is checked against wasm before it is used.
+   */
+  readonly backend?: "auto" | Backend["name"];
   /** Exactly so many threads; by default measured: more than one only where that is faster. */
   readonly threads?: number;
+  /** The runtime that the model must be for. */
+  readonly runtime?: Runtime;
   readonly onProgress?: ProgressListener;
+  /** Told when another backend takes over. */
+  readonly onBackend?: (backend: Backend) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -42,31 +47,30 @@ export interface DetectionResult {
   readonly width: number;
   readonly height: number;
   readonly timing: WorkerTiming;
-  /** Whether nothing has moved and these are the detections of an earlier frame. */
+  /** Whether nothing has moved since the frame before, whose detections still hold. */
   readonly isStill: boolean;
 }
 
 export interface DetectOptions {
   /** The least score that counts; by default the manifest's. */
   readonly threshold?: number;
-  /** Whether a frame in which nothing has moved need not be looked at. */
+  /** Whether nothing is to be computed where nothing has moved. */
   readonly motion?: boolean;
   /** When the frame was captured, on the clock of performance.now(); by default now. */
   readonly capturedAt?: number;
   readonly signal?: AbortSignal;
 }
 
-export interface Backend {
-  readonly name: "wasm";
-  readonly threads: number;
-}
-
 export interface Detector {
   readonly manifest: Manifest;
+  /** What the model runs on now. */
   readonly backend: Backend;
+  /** What was opened and tried, how fast it was, and why it is not used. */
+  readonly report: readonly Attempt[];
   /**
    * What is in the frame, which is taken over and closed; null when a newer frame took its place.
-   * Rejects with a SightlineError, or with the signal's reason.
+   * Rejects with FrameUnusable for this frame alone, with WorkerFailed or OutOfMemory where fresh
+   * workers did not help, or with the signal's reason.
    */
   detect(frame: Frame, options?: DetectOptions): Promise<DetectionResult | null>;
   /** Milliseconds of bare runs of the graph in the worker, for benchmarks. */
@@ -75,92 +79,103 @@ export interface Detector {
   dispose(): void;
 }
 
-/**
- * A detector that has run once. Rejects with a ModelError, WebAssemblyUnsupported, WorkerFailed, or
- * the signal's reason.
- */
-export async function createDetector(options: DetectorOptions): Promise<Detector> {
-  const { signal } = options;
-  const { manifestUrl, graphUrl } = locateModel(options.model);
-  const manifest = await fetchManifest(manifestUrl, signal);
-  const graph = await fetchGraph(graphUrl, manifest, options.onProgress, signal);
-  const { link, threads } =
-    options.threads === undefined
-      ? await chooseThreads(manifest, graph, maxThreads(), signal)
-      : {
-          link: await openWorker(manifest, graph, options.threads, signal),
-          threads: options.threads,
-        };
-  return new WorkerDetector(manifest, { name: "wasm", threads }, link);
-}
-
 interface PendingFrame {
   readonly frame: Frame;
-  readonly threshold: number;
-  readonly settle: (result: Promise<DetectionResult> | null) => void;
+  readonly options: DetectOptions;
+  readonly resolve: (result: Promise<DetectionResult> | null) => void;
 }
 
-class WorkerDetector implements Detector {
+export class WorkerDetector implements Detector {
   readonly manifest: Manifest;
-  readonly backend: Backend;
-  readonly #link: WorkerLink;
+  readonly #keeper: WorkerKeeper;
+  readonly #onDetected: () => void;
   #isBusy = false;
   #isDisposed = false;
-  #pending: PendingFrame | undefined;
+  #pending: PendingFrame | null = null;
 
-  constructor(manifest: Manifest, backend: Backend, link: WorkerLink) {
+  /** The detector owns the keeper; `onDetected` is called after each frame. */
+  constructor(manifest: Manifest, keeper: WorkerKeeper, onDetected: () => void) {
     this.manifest = manifest;
-    this.backend = backend;
-    this.#link = link;
+    this.#keeper = keeper;
+    this.#onDetected = onDetected;
+  }
+
+  get backend(): Backend {
+    return this.#keeper.backend;
+  }
+
+  get report(): readonly Attempt[] {
+    return this.#keeper.report;
   }
 
   async detect(frame: Frame, options: DetectOptions = {}): Promise<DetectionResult | null> {
-    const { signal, threshold = this.manifest.scoreThreshold } = options;
+    const { signal } = options;
     if (this.#isDisposed || signal?.aborted) {
       frame.close();
       throw signal?.aborted ? signal.reason : new DetectorDisposed("the detector was disposed");
     }
     this.#dropPending();
-    const result = await new Promise<DetectionResult | null>((resolve) => {
-      this.#pending = { frame, threshold, settle: resolve };
-      this.#pump();
-    });
-    signal?.throwIfAborted();
-    return result;
+    let abort = (): void => undefined;
+    try {
+      return await new Promise<DetectionResult | null>((resolve, reject) => {
+        const pending = { frame, options, resolve };
+        abort = () => {
+          reject(signal?.reason);
+          if (this.#pending === pending) this.#dropPending();
+        };
+        signal?.addEventListener("abort", abort);
+        this.#pending = pending;
+        this.#pump();
+      });
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   async measure(runs: number): Promise<readonly number[]> {
-    return (await this.#link.ask("measured", { kind: "measure", runs })).runsMs;
+    return await this.#keeper.measure(runs);
   }
 
   dispose(): void {
     this.#isDisposed = true;
     this.#dropPending();
-    this.#link.end();
+    this.#keeper.dispose();
   }
 
   #dropPending(): void {
     this.#pending?.frame.close();
-    this.#pending?.settle(null);
-    this.#pending = undefined;
+    this.#pending?.resolve(null);
+    this.#pending = null;
   }
 
   #pump(): void {
-    if (this.#isBusy || this.#pending === undefined) return;
-    const { frame, threshold, settle } = this.#pending;
-    this.#pending = undefined;
+    if (this.#isBusy || this.#pending === null) return;
+    const { frame, options, resolve } = this.#pending;
+    this.#pending = null;
     this.#isBusy = true;
-    const result = this.#run(frame, threshold).finally(() => {
+    const result = this.#run(frame, options).finally(() => {
+      frame.close();
       this.#isBusy = false;
       this.#pump();
     });
-    settle(result);
+    result.catch(() => undefined); // whoever asked may have given up
+    resolve(result);
   }
 
-  async #run(frame: Frame, threshold: number): Promise<DetectionResult> {
-    const answer = await this.#link.ask("detected", { kind: "detect", frame, threshold });
-    const { boxesXyxy, scores, labelIds } = answer.found;
-    const detections = Array.from(scores, (score, index): Detection => {
+  async #run(frame: Frame, options: DetectOptions): Promise<DetectionResult> {
+    const { threshold = this.manifest.scoreThreshold, capturedAt = performance.now() } = options;
+    const motionAtS = options.motion === true ? capturedAt / 1000 : null;
+    const { found, width, height, timing } = await this.#keeper.detect(frame, {
+      threshold,
+      motionAtS,
+    });
+    this.#onDetected();
+    const detections = found === null ? [] : this.#label(found);
+    return { detections, width, height, timing, isStill: found === null };
+  }
+
+  #label({ boxesXyxy, scores, labelIds }: RawDetections): Detection[] {
+    return Array.from(scores, (score, index): Detection => {
       const labelId = labelIds[index] ?? -1;
       const edge = (offset: number) => boxesXyxy[index * 4 + offset] ?? 0;
       return {
@@ -170,12 +185,5 @@ class WorkerDetector implements Detector {
         boxXyxy: [edge(0), edge(1), edge(2), edge(3)],
       };
     });
-    return {
-      detections,
-      width: answer.width,
-      height: answer.height,
-      timing: answer.timing,
-      isStill: false,
-    };
   }
 }

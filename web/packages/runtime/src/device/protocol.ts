@@ -3,42 +3,61 @@
  * has one owner at a time; whoever holds a frame closes it.
  */
 import type { WireError } from "../errors";
-import type { Manifest } from "../model/manifest";
-import type { RawDetections } from "./postprocess";
+import type { Model } from "../model/load";
+import type { Backend } from "./graph";
+import type { GraphOutputs, RawDetections } from "./postprocess";
 
 /** What can be detected on: both are transferable and hold pixels outside the JavaScript heap. */
 export type Frame = VideoFrame | ImageBitmap;
 
 /** To the worker. It answers each message once, in order, by an answer of the same `id`. */
 export type Request =
-  | {
-      readonly kind: "open";
-      readonly id: number;
-      readonly manifest: Manifest;
-      readonly graph: ArrayBuffer;
-      readonly threads: number;
-    }
+  | { readonly kind: "open"; readonly id: number; readonly model: Model; readonly backend: Backend }
   | {
       readonly kind: "detect";
       readonly id: number;
       readonly frame: Frame;
       readonly threshold: number;
+      /** The capture of the frame, where nothing is to be computed if nothing has moved. */
+      readonly motionAtS: number | null;
+    }
+  | {
+      /** Run the graph on these pixels (its input's size, RGB), or on those seen last. */
+      readonly kind: "look";
+      readonly id: number;
+      readonly pixels: Uint8Array<ArrayBuffer> | null;
     }
   | { readonly kind: "measure"; readonly id: number; readonly runs: number };
 
 /** From the worker. */
 export type Answer =
-  | { readonly kind: "opened"; readonly id: number }
+  | {
+      readonly kind: "opened";
+      readonly id: number;
+      /** Of WebAssembly, after the first run. */
+      readonly memoryBytes: number;
+      readonly firstRunMs: number;
+    }
   | {
       readonly kind: "detected";
       readonly id: number;
-      readonly found: RawDetections;
+      /** null where nothing has moved. */
+      readonly found: RawDetections | null;
       readonly width: number;
       readonly height: number;
       readonly timing: WorkerTiming;
+      readonly memoryBytes: number;
+    }
+  | {
+      readonly kind: "looked";
+      readonly id: number;
+      readonly pixels: Uint8Array<ArrayBuffer>;
+      readonly outputs: GraphOutputs;
     }
   | { readonly kind: "measured"; readonly id: number; readonly runsMs: readonly number[] }
-  | { readonly kind: "failed"; readonly id: number; readonly error: WireError };
+  | { readonly kind: "failed"; readonly id: number; readonly error: WireError }
+  /** Not asked for: the worker can run no more. */
+  | { readonly kind: "lost"; readonly id: -1; readonly reason: string };
 
 /** Milliseconds that one frame spent in each step of the worker. */
 export interface WorkerTiming {
@@ -47,13 +66,16 @@ export interface WorkerTiming {
   readonly postprocessMs: number;
 }
 
-/** What must be in a transfer list, not copied. */
+/** What must be in a transfer list. All else is copied: the page keeps the model, and bitmaps. */
 export function transferables(message: Request | Answer): Transferable[] {
-  if (message.kind === "open") return [message.graph];
-  if (message.kind === "detect") return [message.frame];
-  if (message.kind === "detected") {
+  if (message.kind === "detect" && isVideoFrame(message.frame)) return [message.frame];
+  if (message.kind === "detected" && message.found !== null) {
     const { boxesXyxy, scores, labelIds } = message.found;
     return [boxesXyxy.buffer, scores.buffer, labelIds.buffer];
   }
   return [];
+}
+
+export function isVideoFrame(frame: Frame): frame is VideoFrame {
+  return typeof VideoFrame !== "undefined" && frame instanceof VideoFrame;
 }

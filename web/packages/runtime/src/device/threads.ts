@@ -1,6 +1,6 @@
 /** How many threads the graph runs on: one, unless more are possible and measured to be faster. */
-import type { Manifest } from "../model/manifest";
-import { WorkerLink } from "./workerlink";
+import type { Model } from "../model/load";
+import { EngineWorker } from "./engineworker";
 
 /** Runs that decide: the least of them, as noise only adds. */
 const MEASURED_RUNS = 3;
@@ -15,49 +15,37 @@ export function maxThreads(
   return isIsolated ? Math.max(1, Math.min(4, Math.floor(cores / 2))) : 1;
 }
 
-/** A worker with the model open on one thread, or on `most` where that is faster. */
+/** A worker on wasm with the model open on one thread, or on `most` where that is faster. */
 export async function chooseThreads(
-  manifest: Manifest,
-  graph: Uint8Array<ArrayBuffer>,
+  model: Model,
   most: number,
   signal?: AbortSignal,
-): Promise<{ link: WorkerLink; threads: number }> {
-  const single = await openWorker(manifest, graph, 1, signal);
-  if (most === 1) return { link: single, threads: 1 };
-  const singleMs = await leastMs(single);
-  let several: WorkerLink;
+): Promise<EngineWorker> {
+  const single = await openWasm(model, 1, signal);
+  if (most === 1) return single;
+  let several: EngineWorker | null = null;
   try {
-    several = await openWorker(manifest, graph, most, signal);
+    several = await openWasm(model, most, signal);
+    const isFaster = (await leastMs(several)) < (await leastMs(single));
+    (isFaster ? single : several).end();
+    return isFaster ? several : single;
   } catch (error) {
-    if (!signal?.aborted) return { link: single, threads: 1 }; // threads may fail: one works
+    several?.end();
+    if (!signal?.aborted) return single; // threads may fail: one works
     single.end();
     throw error;
   }
-  const isFaster = (await leastMs(several)) < singleMs;
-  (isFaster ? single : several).end();
-  return isFaster ? { link: several, threads: most } : { link: single, threads: 1 };
 }
 
-/** A worker with the model open; the bytes are copied, not taken. */
-export async function openWorker(
-  manifest: Manifest,
-  graph: Uint8Array<ArrayBuffer>,
+export async function openWasm(
+  model: Model,
   threads: number,
   signal?: AbortSignal,
-): Promise<WorkerLink> {
-  signal?.throwIfAborted();
-  const link = new WorkerLink();
-  try {
-    await link.ask("opened", { kind: "open", manifest, graph: graph.slice().buffer, threads });
-    signal?.throwIfAborted();
-    return link;
-  } catch (error) {
-    link.end();
-    throw error;
-  }
+): Promise<EngineWorker> {
+  const { runtime } = model.manifest;
+  return await EngineWorker.open(model, { name: "wasm", threads, runtime }, signal);
 }
 
-async function leastMs(link: WorkerLink): Promise<number> {
-  const { runsMs } = await link.ask("measured", { kind: "measure", runs: MEASURED_RUNS });
-  return Math.min(...runsMs);
+async function leastMs(worker: EngineWorker): Promise<number> {
+  return Math.min(...(await worker.measure(MEASURED_RUNS)));
 }

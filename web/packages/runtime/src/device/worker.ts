@@ -1,19 +1,31 @@
 /** The detector's worker: frames in, detections out. One request at a time, answered in order. */
-import { ModelHashMismatch, toWire, WorkerFailed } from "../errors";
-import { sha256OfModel } from "../model/sha256";
-import { PixelReader } from "./pixels";
+import {
+  FrameUnusable,
+  firstLine,
+  GraphUnusable,
+  OutOfMemory,
+  toWire,
+  WorkerFailed,
+} from "../errors";
+import type { Manifest } from "../model/manifest";
+import { MotionGate } from "../tracking/motion";
+import { type GraphEngine, openEngine } from "./graph";
+import { watchMemory } from "./memory";
+import { PixelReader, type RgbaImage } from "./pixels";
 import { letterboxSpan, postprocess } from "./postprocess";
-import { type Answer, type Request, transferables } from "./protocol";
+import { type Answer, type Frame, isVideoFrame, type Request, transferables } from "./protocol";
 import { Letterboxer, Resizer } from "./resize";
-import { GraphSession } from "./session";
 
-interface Model {
-  readonly session: GraphSession;
+interface Opened {
+  readonly manifest: Manifest;
+  readonly engine: GraphEngine;
   readonly resizer: Resizer | Letterboxer;
 }
 
+const memoryBytes = watchMemory();
 const reader = new PixelReader();
-let model: Model | undefined;
+const gate = new MotionGate();
+let opened: Opened | undefined;
 let queue: Promise<void> = Promise.resolve();
 
 self.onmessage = (event: MessageEvent<Request>) => {
@@ -22,9 +34,7 @@ self.onmessage = (event: MessageEvent<Request>) => {
     try {
       send(await answer(request));
     } catch (error) {
-      send({ kind: "failed", id: request.id, error: toWire(error) });
-    } finally {
-      if (request.kind === "detect") request.frame.close();
+      send({ kind: "failed", id: request.id, error: toWire(nameCause(error)) });
     }
   });
 };
@@ -35,65 +45,101 @@ function send(message: Answer): void {
 
 async function answer(request: Request): Promise<Answer> {
   if (request.kind === "open") return await open(request);
-  if (model === undefined) throw new WorkerFailed("the worker was asked before a model was open");
-  if (request.kind === "measure") return await measure(request, model);
-  return await detect(request, model);
+  if (opened === undefined) throw new WorkerFailed("the worker was asked before a model was open");
+  if (request.kind === "measure") return await measure(request, opened);
+  if (request.kind === "look") return await look(request, opened);
+  return await detect(request, opened);
 }
 
 async function open(request: Request & { kind: "open" }): Promise<Answer> {
-  const { manifest } = request;
-  const graph = new Uint8Array(request.graph);
-  if ((await sha256OfModel(graph)) !== manifest.graph.sha256) {
-    throw new ModelHashMismatch(
-      `the file of ${manifest.name} does not have the sha256 that its manifest records: ` +
-        "it was changed or damaged on the way; reload, or make the model again",
-    );
+  const { model, backend } = request;
+  const { manifest } = model;
+  const engine = await openEngine(model, backend, (reason) =>
+    send({ kind: "lost", id: -1, reason }),
+  );
+  const start = performance.now();
+  try {
+    await engine.run();
+  } catch (error) {
+    throw new GraphUnusable(`${manifest.name} does not run: ${firstLine(error)}`);
   }
-  const session = await GraphSession.open(manifest, graph, request.threads);
+  const firstRunMs = performance.now() - start;
   const Fitting = manifest.resize === "letterbox" ? Letterboxer : Resizer;
-  model = { session, resizer: new Fitting(manifest.width, manifest.height) };
-  return { kind: "opened", id: request.id };
+  opened = { manifest, engine, resizer: new Fitting(manifest.width, manifest.height) };
+  return { kind: "opened", id: request.id, memoryBytes: memoryBytes(), firstRunMs };
 }
 
-async function detect(request: Request & { kind: "detect" }, model: Model): Promise<Answer> {
-  const { session, resizer } = model;
+async function detect(request: Request & { kind: "detect" }, opened: Opened): Promise<Answer> {
+  const { manifest, engine, resizer } = opened;
+  const { frame, motionAtS } = request;
   const start = performance.now();
-  const image = await reader.read(request.frame);
-  resizer.resize(image.rgba, image.width, image.height, session.input);
+  const size = shownSize(frame);
+  const image = await readAndClose(frame);
+  const { rgba, width, height } = image;
+  const hasMoved = motionAtS === null || gate.hasMoved(rgba, width, height, motionAtS);
+  if (hasMoved) resizer.resize(rgba, width, height, engine.input);
   const ready = performance.now();
-  const outputs = await session.run();
+  const outputs = hasMoved ? await engine.run() : null;
   const inferred = performance.now();
-  const { width, height } = shownSize(request.frame);
-  const span =
-    resizer instanceof Letterboxer
-      ? letterboxSpan(image, resizer, { width, height })
-      : { width, height };
-  const found = postprocess(outputs, {
-    threshold: request.threshold,
-    nmsIou: session.manifest.nmsIou,
-    ...span,
-  });
+  const found =
+    outputs &&
+    postprocess(outputs, {
+      threshold: request.threshold,
+      nmsIou: manifest.nmsIou,
+      ...(resizer instanceof Letterboxer ? letterboxSpan(image, resizer, size) : size),
+    });
   const timing = {
     preprocessMs: ready - start,
     inferenceMs: inferred - ready,
     postprocessMs: performance.now() - inferred,
   };
-  return { kind: "detected", id: request.id, found, width, height, timing };
+  const memory = memoryBytes();
+  return { kind: "detected", id: request.id, found, ...size, timing, memoryBytes: memory };
+}
+
+/**
+ * Its pixels. A camera has but a few frames: none is held during the inference, where the worker
+ * may hang or be ended.
+ */
+async function readAndClose(frame: Frame): Promise<RgbaImage> {
+  try {
+    return await reader.read(frame);
+  } finally {
+    frame.close();
+  }
 }
 
 /** The size that the frame is shown in, which for anamorphic video is not its pixels'. */
-function shownSize(frame: VideoFrame | ImageBitmap): { width: number; height: number } {
-  if ("displayWidth" in frame) return { width: frame.displayWidth, height: frame.displayHeight };
+function shownSize(frame: Frame): { width: number; height: number } {
+  if (isVideoFrame(frame)) return { width: frame.displayWidth, height: frame.displayHeight };
   return { width: frame.width, height: frame.height };
 }
 
+async function look(request: Request & { kind: "look" }, { engine }: Opened): Promise<Answer> {
+  if (request.pixels !== null) engine.input.set(request.pixels);
+  const pixels = engine.input.slice();
+  return { kind: "looked", id: request.id, pixels, outputs: await engine.run() };
+}
+
 /** Bare runs of the graph on the pixels seen last. */
-async function measure(request: Request & { kind: "measure" }, model: Model): Promise<Answer> {
+async function measure(request: Request & { kind: "measure" }, opened: Opened): Promise<Answer> {
   const runsMs: number[] = [];
   for (let run = 0; run < request.runs; run++) {
     const start = performance.now();
-    await model.session.run();
+    await opened.engine.run();
     runsMs.push(performance.now() - start);
   }
   return { kind: "measured", id: request.id, runsMs };
+}
+
+/** Runtimes have many words for too little memory. */
+function nameCause(error: unknown): unknown {
+  if (error instanceof FrameUnusable) return error;
+  const text = firstLine(error);
+  const isMemory = /out of memory|bad_alloc|\bOOM\b|allocation failed|could not allocate/i.test(
+    text,
+  );
+  return isMemory
+    ? new OutOfMemory(`the model needs more memory than this page may have: ${text}`)
+    : error;
 }

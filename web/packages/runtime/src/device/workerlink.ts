@@ -1,6 +1,8 @@
 /** The page's end of one worker: requests as promises. Ends the worker on its first failure. */
 import { DetectorDisposed, fromWire, type SightlineError, WorkerFailed } from "../errors";
-import { type Answer, type Request, transferables } from "./protocol";
+import { startWorker } from "../workers";
+import { type Answer, isVideoFrame, type Request, transferables } from "./protocol";
+import workerUrl from "./worker?worker&url";
 
 type Body<R extends Request = Request> = R extends Request ? Omit<R, "id"> : never;
 type AnswerOf<K extends Answer["kind"]> = Extract<Answer, { kind: K }>;
@@ -8,16 +10,16 @@ type AnswerOf<K extends Answer["kind"]> = Extract<Answer, { kind: K }>;
 interface Waiting {
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: SightlineError) => void;
+  readonly stopWatching: () => void;
 }
 
 export class WorkerLink {
-  readonly #worker: Worker;
+  readonly #worker = startWorker(workerUrl);
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #ended: SightlineError | undefined;
 
   constructor() {
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = (event: MessageEvent<Answer>) => this.#settle(event.data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -28,16 +30,23 @@ export class WorkerLink {
     };
   }
 
-  /** The worker's answer. Rejects with the error it reports, or the one that ended it. */
-  async ask<K extends Answer["kind"]>(kind: K, body: Body): Promise<AnswerOf<K>> {
+  /**
+   * The worker's answer; a worker that gives none within `limitMs` is ended. Rejects with the error
+   * it reports, or the one that ended it. A video frame is taken over.
+   */
+  async ask<K extends Answer["kind"]>(kind: K, body: Body, limitMs: number): Promise<AnswerOf<K>> {
     const request = { ...body, id: this.#nextId++ } as Request;
     const answer = await new Promise<Answer>((resolve, reject) => {
       if (this.#ended !== undefined) {
-        if (request.kind === "detect") request.frame.close();
+        if (request.kind === "detect" && isVideoFrame(request.frame)) request.frame.close();
         reject(this.#ended);
         return;
       }
-      this.#waiting.set(request.id, { resolve, reject });
+      const stopWatching = callAfter(limitMs, () => {
+        const seconds = Math.round(limitMs / 1000);
+        this.end(new WorkerFailed(`the detector's worker gave no answer for ${seconds} s`));
+      });
+      this.#waiting.set(request.id, { resolve, reject, stopWatching });
       this.#worker.postMessage(request, transferables(request));
     });
     if (answer.kind === "failed") throw fromWire(answer.error);
@@ -50,12 +59,36 @@ export class WorkerLink {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
     this.#worker.terminate();
-    for (const { reject } of this.#waiting.values()) reject(reason);
+    for (const { reject, stopWatching } of this.#waiting.values()) {
+      stopWatching();
+      reject(reason);
+    }
     this.#waiting.clear();
   }
 
   #settle(answer: Answer): void {
-    this.#waiting.get(answer.id)?.resolve(answer);
+    if (answer.kind === "lost") {
+      this.end(new WorkerFailed(answer.reason));
+      return;
+    }
+    const waiting = this.#waiting.get(answer.id);
+    waiting?.stopWatching();
+    waiting?.resolve(answer);
     this.#waiting.delete(answer.id);
   }
+}
+
+/** Calls back after so long, until the returned function is called. */
+function callAfter(limitMs: number, onTime: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout>;
+  const start = (): void => {
+    const due = performance.now() + limitMs;
+    timer = setTimeout(() => {
+      // Far too late: this device slept, and the worker with it.
+      if (performance.now() > due + limitMs / 2) start();
+      else onTime();
+    }, limitMs);
+  };
+  start();
+  return () => clearTimeout(timer);
 }

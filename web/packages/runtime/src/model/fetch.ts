@@ -1,15 +1,25 @@
-/** A model's two files over HTTP: the manifest, checked, and the graph's bytes with progress. */
+/** A model's files over HTTP: the manifest, checked, and the graph's bytes with progress. */
 import {
   firstLine,
   ManifestInvalid,
+  ModelBlocked,
+  ModelHashMismatch,
   ModelNotFound,
   ModelTruncated,
   ModelUnreachable,
 } from "../errors";
-import { GRAPH_NAME, MANIFEST_NAME, type Manifest, parseManifest } from "./manifest";
+import {
+  GRAPH_NAME,
+  MANIFEST_NAME,
+  type Manifest,
+  type ModelFile,
+  parseManifest,
+} from "./manifest";
+import { sha256OfModel } from "./sha256";
 
 export interface ModelLocation {
   readonly manifestUrl: string;
+  /** Of the file that the graph is opened by; a graph model's weights lie beside it. */
   readonly graphUrl: string;
 }
 
@@ -24,60 +34,80 @@ export function locateModel(model: string | ModelLocation): ModelLocation {
   };
 }
 
+/** The address of one of the model's files. */
+export function locateFile(location: ModelLocation, file: ModelFile): string {
+  if (file.name === GRAPH_NAME) return location.graphUrl;
+  return new URL(file.name, new URL(location.graphUrl, document.baseURI)).href;
+}
+
 export type ProgressListener = (loadedBytes: number, totalBytes: number) => void;
 
-/** Raises ModelNotFound, ModelUnreachable, ManifestInvalid or ManifestTooNew. */
-export async function fetchManifest(url: string, signal?: AbortSignal): Promise<Manifest> {
-  const response = await request(url, signal);
+/** How files are fetched; `cache: "reload"` asks the server whatever the browser has kept. */
+export type FetchOptions = Pick<RequestInit, "cache"> & { readonly signal?: AbortSignal };
+
+/**
+ * The manifest and its text. Raises ModelNotFound, ModelUnreachable, ModelBlocked, ManifestInvalid
+ * or ManifestTooNew.
+ */
+export async function fetchManifest(
+  url: string,
+  options: FetchOptions = {},
+): Promise<{ manifest: Manifest; text: string }> {
+  const response = await request(url, options);
+  let text: string;
   let value: unknown;
   try {
-    value = await response.json();
+    text = await response.text();
+    value = JSON.parse(text);
   } catch (error) {
-    if (signal?.aborted) throw signal.reason;
+    if (options.signal?.aborted) throw options.signal.reason;
     throw new ManifestInvalid(`${url} is not JSON (${firstLine(error)}); make the model again`);
   }
-  return parseManifest(value, url);
+  return { manifest: parseManifest(value, url), text };
 }
 
 /**
- * The graph's bytes, as many as the manifest says; their sha256 is the worker's to check.
- * Raises ModelNotFound, ModelUnreachable or ModelTruncated.
+ * The file's bytes, of the size and sha256 that the manifest says; `onBytes` is told how many have
+ * come. Raises ModelNotFound, ModelUnreachable, ModelBlocked, ModelTruncated or ModelHashMismatch.
  */
-export async function fetchGraph(
+export async function fetchFile(
   url: string,
-  manifest: Manifest,
-  onProgress?: ProgressListener,
-  signal?: AbortSignal,
+  file: ModelFile,
+  onBytes: (loaded: number) => void,
+  options: FetchOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await request(url, signal);
-  const total = manifest.graph.size;
-  const bytes = new Uint8Array(total);
+  const response = await request(url, options);
+  const bytes = new Uint8Array(file.size);
   let loaded = 0;
   try {
     for await (const chunk of chunks(response)) {
-      if (loaded + chunk.length > total) throw wrongSize(url, `more than ${total}`, total);
+      if (loaded + chunk.length > file.size) throw wrongSize(url, "more", file.size);
       bytes.set(chunk, loaded);
       loaded += chunk.length;
-      onProgress?.(loaded, total);
+      onBytes(loaded);
     }
   } catch (error) {
-    if (signal?.aborted) throw signal.reason;
+    if (options.signal?.aborted) throw options.signal.reason;
     if (error instanceof ModelTruncated) throw error;
-    throw wrongSize(url, `${loaded} (${firstLine(error)})`, total);
+    throw wrongSize(url, `${loaded} (${firstLine(error)})`, file.size);
   }
-  if (loaded !== total) throw wrongSize(url, String(loaded), total);
+  if (loaded !== file.size) throw wrongSize(url, String(loaded), file.size);
+  if ((await sha256OfModel(bytes)) !== file.sha256) {
+    throw new ModelHashMismatch(
+      `${url} does not have the sha256 that the manifest records: it was changed or damaged on ` +
+        "the way; reload, or make the model again",
+    );
+  }
   return bytes;
 }
 
-async function request(url: string, signal?: AbortSignal): Promise<Response> {
+async function request(url: string, options: FetchOptions): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url, signal === undefined ? {} : { signal });
+    response = await fetch(url, options);
   } catch {
-    if (signal?.aborted) throw signal.reason;
-    throw new ModelUnreachable(
-      `${url} cannot be had: the server cannot be reached; check that it runs`,
-    );
+    if (options.signal?.aborted) throw options.signal.reason;
+    throw await explainSilence(url);
   }
   if (response.status === 404) {
     throw new ModelNotFound(`${url} is not there (404); the server no longer has this model`);
@@ -86,6 +116,38 @@ async function request(url: string, signal?: AbortSignal): Promise<Response> {
     throw new ModelUnreachable(`${url} answered ${response.status} ${response.statusText}`.trim());
   }
   return response;
+}
+
+/**
+ * Why a fetch failed, which browsers do not tell: a request without CORS, whose answer nobody may
+ * read, shows whether the server is there.
+ */
+async function explainSilence(url: string): Promise<ModelUnreachable | ModelBlocked> {
+  if (globalThis.navigator?.onLine === false) {
+    return new ModelUnreachable(
+      `${url} cannot be had: this device is offline, and the model was not loaded here before`,
+    );
+  }
+  const own = globalThis.location?.origin;
+  if (own === undefined || new URL(url, location.href).origin === own) {
+    return new ModelUnreachable(
+      `${url} cannot be had: the server cannot be reached; check that it runs`,
+    );
+  }
+  const permission = `Access-Control-Allow-Origin: ${own} (sightline serve: --cors-origin ${own})`;
+  try {
+    await fetch(url, { mode: "no-cors", cache: "no-store" });
+  } catch {
+    // An isolated page may not even be told that another server answers.
+    return new ModelUnreachable(
+      `${url} cannot be had: the server cannot be reached, or it does not let this page read ` +
+        `from it; check that it runs and answers with ${permission}`,
+    );
+  }
+  return new ModelBlocked(
+    `${url} is there, but its server does not let this page read it (CORS); it must answer with ` +
+      permission,
+  );
 }
 
 async function* chunks(response: Response): AsyncGenerator<Uint8Array> {

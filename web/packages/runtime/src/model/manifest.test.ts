@@ -33,6 +33,7 @@ describe("parseManifest", () => {
   it("reads what a caller must know", () => {
     expect(parseManifest(manifest(), "m.json")).toEqual({
       name: "kangaroos",
+      runtime: "onnx",
       labels: ["kangaroo", "wallaby"],
       width: 416,
       height: 320,
@@ -40,11 +41,48 @@ describe("parseManifest", () => {
       scoreThreshold: 0.4,
       nmsIou: null,
       maxDetections: 300,
-      graph: { size: 12, sha256: "ab".repeat(32) },
+      inputName: "image",
+      outputNames: ["boxes", "scores", "labels"],
+      boxFormat: "xyxy_norm",
+      firstLabel: 0,
+      graph: { name: "model.onnx", size: 12, sha256: "ab".repeat(32) },
+      files: [{ name: "model.onnx", size: 12, sha256: "ab".repeat(32) }],
     });
     expect(parseManifest({ ...manifest(), nms_iou: 0.7 }, "m.json").nmsIou).toBe(0.7);
     const letterboxed = { ...manifest(), input: { ...manifest().input, resize: "letterbox" } };
     expect(parseManifest(letterboxed, "m.json").resize).toBe("letterbox");
+  });
+
+  it("reads what TensorFlow.js needs, and no other files", () => {
+    const entry = { size: 12, sha256: "ab".repeat(32) };
+    const graphModel = {
+      ...manifest(),
+      target: "tfjs",
+      input: { ...manifest().input, name: "input_tensor", resize: "in-graph" },
+      outputs: {
+        boxes: "detection_boxes",
+        scores: "detection_scores",
+        labels: "detection_classes",
+        box_format: "yxyx_norm",
+        first_label: 1,
+        max_detections: 100,
+      },
+      files: { "labelmap.pbtxt": entry, "group1-shard1of1.bin": entry, "model.json": entry },
+    };
+    expect(parseManifest(graphModel, "m.json")).toMatchObject({
+      runtime: "tfjs",
+      resize: "stretch",
+      inputName: "input_tensor",
+      outputNames: ["detection_boxes", "detection_scores", "detection_classes"],
+      boxFormat: "yxyx_norm",
+      firstLabel: 1,
+      graph: { name: "model.json" },
+      files: [{ name: "model.json" }, { name: "group1-shard1of1.bin" }],
+    });
+  });
+
+  it("reads smaller ONNX models as they are", () => {
+    expect(parseManifest({ ...manifest(), target: "onnx-int8" }, "m.json").runtime).toBe("onnx");
   });
 
   it("says so when the model is of a later version", () => {
@@ -67,6 +105,23 @@ describe("parseManifest", () => {
     ["input.layout", { ...manifest(), input: { ...manifest().input, layout: "NCHW" } }],
     ["input.resize", { ...manifest(), input: { ...manifest().input, resize: "in-graph" } }],
     ["outputs", { ...manifest(), outputs: undefined }],
+    ["target", { ...manifest(), target: "savedmodel" }],
+    ["files.model.json", { ...manifest(), target: "tfjs" }],
+    [
+      "outputs.box_format",
+      { ...manifest(), outputs: { ...manifest().outputs, box_format: "cxcywh" } },
+    ],
+    [
+      "files.../w.bin",
+      {
+        ...manifest(),
+        target: "tfjs",
+        files: {
+          "model.json": { size: 1, sha256: "ab".repeat(32) },
+          "../w.bin": { size: 1, sha256: "ab".repeat(32) },
+        },
+      },
+    ],
     ["files.model.onnx", { ...manifest(), files: {} }],
     [
       "files.model.onnx.sha256",

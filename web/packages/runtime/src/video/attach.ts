@@ -1,5 +1,6 @@
 /** `watchVideo`: a <video> of any page, with an engine of its own and boxes over it. */
-import { createDetector, type DetectorOptions } from "../device/detector";
+import { createDetector } from "../device/create";
+import type { DetectorOptions } from "../device/detector";
 import { ConfigInvalid, type SightlineError } from "../errors";
 import type { ProgressListener } from "../model/fetch";
 import type { RemoteState } from "../remote/reconnect";
