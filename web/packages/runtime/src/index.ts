@@ -28,7 +28,18 @@ export {
   type WebSocketOptions,
 } from "./remote/websocket";
 export type { Ready, RemoteOptions, RemoteResult } from "./remote/wire";
+export {
+  type Counted,
+  Counter,
+  type CounterOptions,
+  type CountingEvent,
+  type Counts,
+  type Direction,
+  type LineCount,
+  type ZoneCount,
+} from "./tracking/counting";
 export { MotionGate } from "./tracking/motion";
+export type { CountingLine, CountingZone, Point } from "./tracking/regions";
 export { BoxSmoother } from "./tracking/smoothing";
 export { LEAST_SCORE, Tracker } from "./tracking/tracker";
 export { openEngine, type WatchOptions, type WatchPlace, watchVideo } from "./video/attach";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Detection } from "../device/detector";
+import { drawFrom } from "./drawn";
 import { BoxSmoother } from "./smoothing";
 
 type Box = Detection["boxXyxy"];
@@ -21,17 +22,8 @@ function follow(boxes: readonly Box[], fps: number, smoother = new BoxSmoother()
   });
 }
 
-/** Of a seed, numbers in -1..1 (a linear congruential generator: Numerical Recipes, 7.1). */
-function draw(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  };
-}
-
 function wander(seed: number, count: number): Box[] {
-  const next = draw(seed);
+  const next = drawFrom(seed);
   let [x, y] = [200, 200];
   return Array.from({ length: count }, (): Box => {
     [x, y] = [x + 4 * next(), y + 4 * next()];
@@ -41,7 +33,7 @@ function wander(seed: number, count: number): Box[] {
 
 describe("BoxSmoother", () => {
   it.each([10, 30])("calms what stands still to under a half at %i frames a second", (fps) => {
-    const next = draw(fps);
+    const next = drawFrom(fps);
     const raw = Array.from({ length: 90 }, () => around(100 + next(), 100 + next()));
     const way = (boxes: readonly Box[]) =>
       boxes.reduce((sum, box, index) => sum + Math.abs(box[0] - (boxes[index - 1] ?? box)[0]), 0);
