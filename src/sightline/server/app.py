@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from sightline.errors import ConfigError
 from sightline.server.body_limit import BodyLimit
+from sightline.server.call import call_router
 from sightline.server.cameras import Cameras, read_cameras
 from sightline.server.config import ServeConfig
 from sightline.server.detect import detect_router
@@ -74,6 +75,7 @@ def create_app(
     app.state.service = service
     install_error_handlers(app)
     routers = (
+        call_router(service),
         detect_router(service),
         inference_router(service),
         legacy_router(service),

@@ -187,13 +187,20 @@ def _add_pages(router: APIRouter, sample_clip: Path | None, static_dir: Path) ->
             page, media_type=_MEDIA_TYPES[".html"], headers={"Cache-Control": _ASK_AGAIN}
         )
 
-    @router.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
-    async def lead_to_docs() -> Response:
-        return RedirectResponse("docs/")  # relative: the server may lie below another's address
+    for name in ("docs", "call", "embed"):
+        _add_page(router, static_dir, name)
 
-    @router.api_route("/docs/", methods=["GET", "HEAD"], include_in_schema=False)
-    async def send_docs() -> FileResponse:
-        page = static_dir / "docs" / "index.html"
+
+def _add_page(router: APIRouter, static_dir: Path, name: str) -> None:
+    """A page in a folder of its own."""
+    page = static_dir / name / "index.html"
+
+    @router.api_route(f"/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def lead_there() -> Response:
+        return RedirectResponse(f"{name}/")  # relative: the server may lie below another's address
+
+    @router.api_route(f"/{name}/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def send_it() -> FileResponse:
         if not page.is_file():
             raise RequestRefused(
                 "not-found", "This page is not built here; /openapi.json describes the service."

@@ -14,6 +14,7 @@ from sightline.server.job import Answer, Job
 from sightline.server.live import LiveStream, Message
 from sightline.server.metrics import Metrics
 from sightline.server.options import Options
+from sightline.server.rooms import Rooms
 from sightline.server.scheduler import Scheduler
 from sightline.server.security import Access
 from sightline.server.served import ModelStore
@@ -35,6 +36,7 @@ class Service:
             max_sessions=config.max_sessions,
         )
         self.board = StreamBoard()
+        self.rooms = Rooms(config.max_sessions)
         self.is_stopping = False
         self._streams: set[LiveStream] = set()
 
@@ -88,6 +90,7 @@ class Service:
         for stream in tuple(self._streams):
             stream.close()
         self.board.close()
+        self.rooms.close()
 
     async def close(self) -> None:
         """End the streams, finish what is worked on, refuse what waits."""
