@@ -209,7 +209,8 @@ export class CallPage {
     const connected = [...this.#members.values()].filter(({ state }) => state === "connected");
     if (count === 0) this.#setStatus("ready", "Nobody else is here");
     else if (connected.length === 0) this.#setStatus("connecting", "Connecting");
-    else this.#setStatus("live", `In a call with ${connected.length}`);
+    else
+      this.#setStatus("live", `${connected.length} other${connected.length > 1 ? "s" : ""} here`);
   }
 
   #setStatus(state: string, text: string): void {

@@ -9,7 +9,7 @@ import {
 import { setText } from "../../live/src/elements";
 
 /** What a watch needs to know; the tile listens to it itself. */
-export type WatchWish = Omit<WatchOptions, "onResult" | "onError" | "onClear" | "onState">;
+export type WatchWish = Pick<WatchOptions, "model" | "server" | "transport">;
 
 export class Tile {
   readonly root: HTMLElement;
@@ -92,6 +92,7 @@ export class Tile {
       this.#problem = `${title}: ${advice}`;
       this.#describe();
     };
+    setText(this.#found, "Loading the model");
     this.#watch = watchVideo(this.#video, {
       ...this.#wish,
       onResult: (result) => {
@@ -99,7 +100,6 @@ export class Tile {
         setText(this.#found, summarize(result));
         this.#describe();
       },
-      onClear: () => setText(this.#found, ""),
       onError: fail,
       onState: (state) => {
         if (state.kind === "waiting") fail(state.error);
