@@ -66,7 +66,7 @@ export class CallPage {
 
   async #loadCatalogue(own: OwnVideo): Promise<void> {
     try {
-      this.#catalogue = await fetchCatalogue(new URL("../v1/models", document.baseURI));
+      this.#catalogue = await fetchCatalogue();
       own.offerSample(this.#catalogue.sampleClipUrl);
       this.#applyPlace();
     } catch (error) {
