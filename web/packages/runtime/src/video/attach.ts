@@ -61,7 +61,6 @@ export async function openEngine(
     ...(token === undefined ? {} : { token }),
     ...(settings.threshold === null ? {} : { threshold: settings.threshold }),
     ...(maxWidth === undefined ? {} : { maxWidth }),
-    track: settings.track,
     // Of streams sent as such, only the server can tell; frames are not even sent.
     motion: settings.motion && transport === "webrtc",
   };

@@ -30,8 +30,6 @@ export interface Engine {
   readonly scoreThreshold: number | null;
   /** The model in the page's worker, if it runs there. */
   readonly detector: Detector | null;
-  /** Whether it numbers the objects itself. */
-  readonly tracks: boolean;
   /** What is in the frame, which is taken over; null when a newer one took its place. */
   detect(frame: Frame, options: LookOptions): Promise<DetectionResult | null>;
   /**
@@ -52,7 +50,6 @@ export interface Engine {
 /** The model on this device. The engine owns the detector. */
 export class DeviceEngine implements Engine {
   readonly detector: Detector;
-  readonly tracks = false;
   readonly watch = null;
 
   constructor(detector: Detector) {
@@ -102,7 +99,6 @@ interface FrameConnection {
 abstract class FrameEngine implements Engine {
   readonly detector = null;
   readonly watch = null;
-  abstract readonly tracks: boolean;
   labels: readonly string[] = [];
   scoreThreshold: number | null = null;
   readonly #listener: ServerListener;
@@ -152,13 +148,6 @@ abstract class FrameEngine implements Engine {
 
 /** A server, frame by frame over a WebSocket. */
 export class SocketEngine extends FrameEngine {
-  readonly tracks: boolean;
-
-  constructor(options: ServerOptions, listener: ServerListener) {
-    super(options, listener);
-    this.tracks = options.track === true;
-  }
-
   protected override connect(options: Parameters<typeof connectWebSocket>[0]): FrameConnection {
     return connectWebSocket(options);
   }
@@ -166,8 +155,6 @@ export class SocketEngine extends FrameEngine {
 
 /** A server, also one of 2017, by one HTTP request a frame. */
 export class HttpEngine extends FrameEngine {
-  readonly tracks = false;
-
   protected override connect(options: Parameters<typeof connectHttp>[0]): FrameConnection {
     return connectHttp(options);
   }
@@ -176,7 +163,6 @@ export class HttpEngine extends FrameEngine {
 /** A server that is sent the stream itself over WebRTC; single pictures go by WebSocket. */
 export class PeerEngine implements Engine {
   readonly detector = null;
-  readonly tracks: boolean;
   readonly #pictures: SocketEngine;
   readonly #listener: ServerListener;
   #options: ServerOptions;
@@ -186,7 +172,6 @@ export class PeerEngine implements Engine {
     this.#options = options;
     this.#listener = listener;
     this.#pictures = new SocketEngine({ ...options, motion: false }, listener);
-    this.tracks = options.track === true;
   }
 
   get labels(): readonly string[] {
@@ -240,8 +225,7 @@ export class PeerEngine implements Engine {
   }
 }
 
-/** Of higher scores a server has told already, unless it chooses what to show by the threshold. */
-function isNews(threshold: number, asked: RemoteOptions): boolean {
-  const { threshold: former, track = false } = asked;
-  return former === undefined || threshold < former || (track && threshold !== former);
+/** Of higher scores a server has told already. */
+function isNews(threshold: number, { threshold: former }: RemoteOptions): boolean {
+  return former === undefined || threshold < former;
 }

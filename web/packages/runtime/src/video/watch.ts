@@ -3,6 +3,9 @@
  * `watchVideo`, <sightline-video>, the script tags and the live page are built on it.
  */
 import type { Detection } from "../device/detector";
+import { Counter, type CountingEvent, type Counts } from "../tracking/counting";
+import type { CountingLine, CountingZone } from "../tracking/regions";
+import { BoxSmoother } from "../tracking/smoothing";
 import { LEAST_SCORE, Tracker } from "../tracking/tracker";
 import type { Engine } from "./engine";
 import { type LoopFigures, type Sighting, type Source, VideoLoop } from "./loop";
@@ -31,6 +34,9 @@ export interface WatchSettings {
    * "live": the video plays on and the boxes follow as they come.
    */
   readonly sync: "frame" | "live";
+  /** Where objects are counted, which has them tracked. */
+  readonly lines: readonly CountingLine[];
+  readonly zones: readonly CountingZone[];
 }
 
 export const DEFAULT_SETTINGS: WatchSettings = {
@@ -43,6 +49,8 @@ export const DEFAULT_SETTINGS: WatchSettings = {
   minIntervalMs: 0,
   mirror: false,
   sync: "frame",
+  lines: [],
+  zones: [],
 };
 
 /** What is in one frame, as it is shown. */
@@ -61,6 +69,8 @@ export interface WatchListener {
   readonly onResult?: (result: WatchResult) => void;
   /** The frame that a result is of, to be used or cloned at once: it is closed after the call. */
   readonly onPicture?: (picture: VideoFrame, result: WatchResult) => void;
+  /** A tracked object crossed a line, came into a zone or left it. */
+  readonly onCount?: (event: CountingEvent) => void;
   /** What was found before is not there any more: another place of the video, another source. */
   readonly onClear?: () => void;
   readonly onError?: (error: unknown) => void;
@@ -77,11 +87,13 @@ export class VideoWatch {
   #settings: WatchSettings;
   #engine: Engine | null = null;
   #tracker: Tracker | null = null;
+  #smoother = new BoxSmoother();
+  #counter: Counter | null = null;
   /** Everything that is known of the frame on display. */
   #sighting: Omit<Sighting, "picture"> | null = null;
   #shown: WatchResult | null = null;
 
-  /** `overlay`: to be drawn on, or null. */
+  /** `overlay`: to be drawn on, or null. Throws ConfigInvalid for lines and zones that are none. */
   constructor(
     video: HTMLVideoElement,
     overlay: Overlay | null,
@@ -112,32 +124,42 @@ export class VideoWatch {
     return this.#shown;
   }
 
+  /** By line and zone, since they were set; null without any. */
+  get counts(): Counts | null {
+    return this.#counter?.counts ?? null;
+  }
+
   /** The threshold in force: the one set, else the model's; null while neither is known. */
   get threshold(): number | null {
-    return this.#settings.threshold ?? this.#engine?.scoreThreshold ?? null;
+    const threshold = this.#settings.threshold ?? this.#engine?.scoreThreshold ?? null;
+    return threshold === null ? null : Math.max(LEAST_THRESHOLD, threshold);
   }
 
   figures(): LoopFigures {
     return this.#loop.figures();
   }
 
-  /** Change settings; what is on display follows at once. */
+  /** Change settings; what is on display follows at once. Throws ConfigInvalid, changing nothing. */
   configure(changes: Partial<WatchSettings>): void {
     const settings = { ...this.#settings, ...changes };
+    if (changes.lines !== undefined || changes.zones !== undefined) {
+      const { lines, zones } = settings;
+      this.#counter = lines.length + zones.length > 0 ? new Counter({ lines, zones }) : null;
+    }
     this.#settings = settings;
     this.#overlay?.configure({ mirror: settings.mirror });
-    if (!this.#isTracking()) this.#tracker = null;
+    if (!this.#isTracking()) this.#forget();
     if (this.#tracker !== null && this.threshold !== null) this.#tracker.threshold = this.threshold;
-    if (changes.threshold !== undefined) this.#askForThreshold();
+    this.#askForScores();
     this.#reshow();
   }
 
   /** Have this find the objects from now on. The former engine stays the caller's, to close. */
   setEngine(engine: Engine | null): void {
     this.#engine = engine;
-    this.#tracker = null;
+    this.#forget();
     this.clear();
-    this.#askForThreshold();
+    this.#askForScores();
     this.#loop.setEngine(engine);
   }
 
@@ -168,7 +190,19 @@ export class VideoWatch {
   }
 
   #isTracking(): boolean {
-    return this.#settings.track;
+    const { track, lines, zones } = this.#settings;
+    return track || lines.length + zones.length > 0;
+  }
+
+  /** Objects are numbered anew: those of before are none of them. */
+  #forget(): void {
+    this.#tracker = null;
+    this.#smoother = new BoxSmoother();
+    this.#tell(this.#counter?.forget() ?? []);
+  }
+
+  #tell(events: readonly CountingEvent[]): void {
+    for (const event of events) this.#listener.onCount?.(event);
   }
 
   #showsPictures(): boolean {
@@ -178,7 +212,7 @@ export class VideoWatch {
   #loopSettings() {
     const { motion, motionFactor, minIntervalMs } = this.#settings;
     return {
-      threshold: Math.min(LEAST_THRESHOLD, this.threshold ?? LEAST_THRESHOLD),
+      threshold: LEAST_THRESHOLD,
       motion,
       motionFactor,
       minIntervalMs,
@@ -186,16 +220,18 @@ export class VideoWatch {
     };
   }
 
-  /** A server is asked for what is shown, and told only where it must tell more. */
-  #askForThreshold(): void {
-    const threshold = this.#settings.threshold;
-    if (threshold !== null) this.#engine?.setThreshold(Math.max(LEAST_THRESHOLD, threshold));
+  /** A server is told only where it must tell more; its model's own threshold it knows. */
+  #askForScores(): void {
+    const { threshold } = this;
+    if (threshold === null) return;
+    if (this.#isTracking()) this.#engine?.setThreshold(Math.min(LEAST_SCORE, threshold));
+    else if (this.#settings.threshold !== null) this.#engine?.setThreshold(threshold);
   }
 
   #take({ result, capturedAt, picture }: Sighting): void {
     const known = this.#sighting;
     const held = result.isStill && known !== null ? known.result.detections : result.detections;
-    const detections = result.isStill ? held : this.#number(result.detections, capturedAt);
+    const detections = result.isStill ? held : this.#follow(result.detections, capturedAt);
     this.#sighting = { result: { ...result, detections }, capturedAt };
     const shown = this.#pick();
     if (shown === null) {
@@ -204,14 +240,28 @@ export class VideoWatch {
     }
     if (picture !== null) this.#listener.onPicture?.(picture, shown);
     this.#display(shown, picture);
+    if (this.#counter !== null && !shown.isStill) {
+      this.#tell(this.#counter.update(shown.detections, shown.width, shown.height, capturedAt));
+    }
     this.#listener.onResult?.(shown);
   }
 
-  /** The detections with their objects' numbers: of those that the tracker shows. */
+  /** The detections with their objects' numbers, and boxes that do not tremble. */
+  #follow(detections: readonly Detection[], capturedAt: number): readonly Detection[] {
+    return this.#smoother.smooth(this.#number(detections, capturedAt), capturedAt);
+  }
+
+  /** Objects go on below the threshold too, so weaker candidates are asked for. */
+  #startTracking(threshold: number): Tracker {
+    this.#askForScores();
+    return new Tracker(threshold);
+  }
+
+  /** Of those that the tracker shows. */
   #number(detections: readonly Detection[], capturedAt: number): readonly Detection[] {
     const threshold = this.threshold;
-    if (!this.#isTracking() || this.#engine?.tracks || threshold === null) return detections;
-    this.#tracker ??= new Tracker(threshold);
+    if (!this.#isTracking() || threshold === null) return detections;
+    this.#tracker ??= this.#startTracking(threshold);
     const least = Math.fround(Math.min(LEAST_SCORE, threshold));
     const candidates = detections.filter(({ score }) => score >= least);
     const ids = this.#tracker.update(
@@ -231,7 +281,7 @@ export class VideoWatch {
     if (this.#sighting === null) return null;
     const { result, capturedAt } = this.#sighting;
     const { labels, max } = this.#settings;
-    const least = Math.fround(Math.max(LEAST_THRESHOLD, this.threshold ?? 0));
+    const least = Math.fround(this.threshold ?? LEAST_THRESHOLD);
     const detections = result.detections
       // The tracker shows weaker ones too where they go on with an object it knows.
       .filter(({ score, id }) => id !== undefined || score >= least)
@@ -245,7 +295,8 @@ export class VideoWatch {
     this.#shown = shown;
     const isWanted = this.#showsPictures();
     if (!isWanted) picture?.close();
-    this.#overlay?.show(shown, isWanted ? picture : null);
+    const marks = markCounts(this.#settings, this.counts);
+    this.#overlay?.show({ ...shown, ...marks }, isWanted ? picture : null);
   }
 
   /** The frame on display by the settings as they are now. */
@@ -255,4 +306,18 @@ export class VideoWatch {
     this.#display(shown, null);
     this.#listener.onResult?.(shown);
   }
+}
+
+/** Lines and zones with what was counted there, to be drawn. */
+function markCounts({ lines, zones }: WatchSettings, counts: Counts | null) {
+  return {
+    lines: lines.map((line) => {
+      const { forwards = 0, backwards = 0 } = counts?.lines[line.name] ?? {};
+      return { ...line, count: `${forwards} → ${backwards} ←` };
+    }),
+    zones: zones.map((zone) => ({
+      ...zone,
+      count: String(counts?.zones[zone.name]?.inside ?? 0),
+    })),
+  };
 }
