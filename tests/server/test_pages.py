@@ -24,7 +24,8 @@ def page(tmp_path: Path) -> Path:
     """A built page, as the bundler lays it out."""
     static = tmp_path / "static"
     (static / "assets").mkdir(parents=True)
-    (static / "index.html").write_text("<!doctype html><title>live</title>")
+    for name in ("index", "local", "video"):
+        (static / f"{name}.html").write_text(f"<!doctype html><title>live {name}</title>")
     for name in (
         "index-B7xK2m9Q.js",
         "ort-wasm.mjs",
@@ -56,6 +57,27 @@ def test_page_and_assets(start: Any, page: Path) -> None:
             assert ("immutable" in answer.headers["cache-control"]) == is_hashed
             again = client.get(f"/assets/{name}", headers={"If-None-Match": answer.headers["etag"]})
             assert again.status_code == 304
+
+
+def test_the_pages_of_2017_are_there(start: Any, page: Path) -> None:
+    with start(static_dir=page) as client:
+        for name in ("local", "video"):
+            assert f"live {name}" in client.get(f"/{name}").text
+
+
+def test_code_for_other_sites_needs_no_token(start: Any, page: Path, check_problem: Any) -> None:
+    """A page imports it, and an import shows no token; models and answers stay behind theirs."""
+    site = "https://pages.example"
+    (page / "sightline.js").write_text("export {};")
+    with start(static_dir=page, token="correct-horse", cors_origin=site) as client:
+        for path in ("/sightline.js", "/assets/ort-wasm.mjs"):
+            answer = client.get(path, headers={"Origin": site})
+            assert answer.status_code == 200
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+        for path in ("/v1/models", "/", "/assets/../v1/models", "/index.html"):
+            check_problem(client.get(path), "token-required")
+    with start(static_dir=page, token="correct-horse") as client:
+        check_problem(client.get("/sightline.js"), "token-required")
 
 
 def test_nothing_outside_the_page_is_served(start: Any, page: Path, check_problem: Any) -> None:

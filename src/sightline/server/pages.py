@@ -175,11 +175,13 @@ def _add_pages(router: APIRouter, sample_clip: Path | None, static_dir: Path) ->
         kind = _CLIP_TYPES.get(sample_clip.suffix.lower(), "application/octet-stream")
         return FileResponse(sample_clip, media_type=kind, headers={"Cache-Control": "no-cache"})
 
+    # The last two had their names in 2017, and show the script tags of then.
+    @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     @router.api_route("/local", methods=["GET", "HEAD"], include_in_schema=False)
     @router.api_route("/video", methods=["GET", "HEAD"], include_in_schema=False)
-    @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def send_page(request: Request) -> Response:
-        page = static_dir / "index.html"
+        name = request.scope["path"].rpartition("/")[2] or "index"
+        page = static_dir / f"{name}.html"
         if not page.is_file():
             address = html.escape(str(request.url_for("detect_image")))
             return HTMLResponse(_UNBUILT_PAGE % address, 503)

@@ -29,6 +29,8 @@ _ORIGIN_FORM = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)
 _BEARER_SUBPROTOCOL = "bearer."
 # What watches over a server asks whether it lives and takes work; the answers tell nothing else.
 _WITHOUT_TOKEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
+# Code, the same everywhere. Pages of other origins import it, and an import can show no token.
+_RUNTIME = ("/sightline.js", "/assets/", "/static/")
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 
 _CONTENT_POLICY = "; ".join(
@@ -225,7 +227,9 @@ class Guard:
             self.access.check_peer(request)
         except RequestRefused as error:
             return problem_response(error.code, error.detail, path=request.url.path)
-        if request.scope["path"] in _WITHOUT_TOKEN:
+        path: str = request.scope["path"]
+        is_shared = bool(self.access.origins) and path.startswith(_RUNTIME)
+        if path in _WITHOUT_TOKEN or is_shared:
             return None
         is_get = request.scope.get("method") == "GET"
         wants_page = is_get and "text/html" in request.headers.get("accept", "")

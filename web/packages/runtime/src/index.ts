@@ -28,6 +28,7 @@ export {
   type WebSocketOptions,
 } from "./remote/websocket";
 export type { Ready, RemoteOptions, RemoteResult } from "./remote/wire";
+export { runScriptTag } from "./scripttag/tag";
 export {
   type Counted,
   Counter,
