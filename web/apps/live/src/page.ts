@@ -1,28 +1,25 @@
-/** The live page: joins the source, the detector, the picture and the panel. */
+/** The live page: joins the source, what finds the objects, the picture and the panel. */
 import {
   type Backend,
-  createDetector,
-  type Detection,
-  DeviceEngine,
   type Engine,
   type LoopFigures,
-  listCameras,
-  MediaBlocked,
   Overlay,
-  PeerEngine,
-  type RemoteState,
-  SocketEngine,
-  StreamUnsendable,
   VideoWatch,
   type WatchResult,
 } from "@sightline/web";
-import { type Catalogue, type CatalogueModel, fetchCatalogue } from "./catalogue";
-import { button, element, setIcon } from "./elements";
+import { ClassChoice } from "./classes";
+import { button, element } from "./elements";
+import { Finder } from "./finder";
 import { Panel } from "./panel";
-import { type Place, PlaceChoice, placeFor, placesOf, readPlace } from "./place";
-import { saveSnapshot } from "./snapshot";
-import { type Source, type SourceKind, showPhoto, startCamera, startVideo } from "./source";
-import { again, type Remedy, Stage } from "./stage";
+import type { Place } from "./place";
+import { Recording } from "./recording";
+import { SettingsStore, withEntry } from "./settings";
+import { Shortcuts } from "./shortcuts";
+import { Snapshot } from "./snapshot";
+import type { Source, SourceKind } from "./source";
+import { Sources } from "./sources";
+import { type Remedy, Stage } from "./stage";
+import { flipSwitch, initSwitches } from "./switches";
 import { ThresholdSlider } from "./threshold";
 
 /** How often figures and lists beside the picture change; boxes change with every result. */
@@ -36,41 +33,70 @@ export interface LiveStats extends LoopFigures {
   readonly source: SourceKind | "none";
   readonly place: Place;
   /** To the server; null while nothing is sent there. */
-  readonly connection: RemoteState["kind"] | null;
+  readonly connection: string | null;
   readonly model: string | null;
   readonly backend: Backend["name"] | null;
   readonly threads: number | null;
+  readonly isMirrored: boolean;
+  readonly isRecording: boolean;
 }
 
 export class LivePage {
+  readonly #settings = new SettingsStore();
   readonly #stage = new Stage();
   readonly #panel = new Panel();
   readonly #watch = new VideoWatch(
     this.#stage.video,
     new Overlay(this.#stage.video, { mirror: false }),
     {
-      onResult: (result) => this.#showResult(result),
-      onError: (error) => this.#fail(error, this.#remedyFor(error)),
+      onResult: () => this.#snapshot.enable(true),
+      onPicture: (picture, result) => this.#keep(picture, result),
+      onClear: () => this.#forget(),
+      onError: (error) => this.#fail(error, this.#finder.remedyFor(error)),
     },
   );
-  readonly #placeChoice = new PlaceChoice((place) => this.#choosePlace(place));
-  readonly #threshold = new ThresholdSlider(() => this.#applyThreshold());
-  readonly #parameters = new URLSearchParams(location.search);
-  #catalogue: Catalogue | null = null;
-  #model: CatalogueModel | null = null;
-  #wanted: Place = readPlace(this.#parameters.get("run"));
-  /** The wanted place, or another where the model does not run there. */
-  #place: Place = this.#wanted;
-  #engine: Engine | null = null;
-  #connection: RemoteState | null = null;
-  #isProblemOfConnection = false;
+  readonly #finder = new Finder(this.#stage, () => this.#watch.settings, {
+    onCatalogue: ({ sampleClipUrl }) => this.#offerSample(sampleClipUrl),
+    onModel: () => this.#takeModel(),
+    onEngine: (engine) => this.#takeEngine(engine),
+    onState: () => this.#showStatus(),
+    onProblem: (error, remedy, note) => this.#fail(error, remedy, note),
+    onMended: () => this.#watch.refresh(),
+  });
+  readonly #sources = new Sources(this.#stage, {
+    onSource: (source) => this.#takeSource(source),
+    onPlaying: () => this.#followPlaying(),
+    onProblem: (error, remedy) => this.#fail(error, remedy),
+    onCameraChosen: (camera) => this.#settings.change({ camera }),
+    lastCamera: () => this.#settings.current.camera,
+  });
+  readonly #snapshot: Snapshot;
+  readonly #recording: Recording;
+  readonly #threshold = new ThresholdSlider((isChosen) => this.#applyThreshold(isChosen));
+  readonly #classes = new ClassChoice((chosen) => this.#applyClasses(chosen));
   #tellServer: ReturnType<typeof setTimeout> | undefined;
-  #loading: AbortController | null = null;
-  #source: Source | null = null;
-  /** Counts the sources asked for: only the last one asked for may start. */
-  #sourcesAsked = 0;
-  #state: LiveStats["state"] = "loading";
-  #listed: readonly Detection[] | null = null;
+
+  constructor() {
+    const [stage, watch] = [this.#stage, this.#watch];
+    const view = {
+      video: stage.video,
+      get shown() {
+        return stage.shown;
+      },
+      get result() {
+        return watch.result;
+      },
+      get hasPictures() {
+        return watch.settings.sync === "frame" && typeof VideoFrame !== "undefined";
+      },
+    };
+    const listener = {
+      onProblem: (error: unknown, remedy: Remedy) => stage.showProblem(error, remedy),
+      onNote: (text: string) => stage.showNote(text),
+    };
+    this.#snapshot = new Snapshot(view, listener);
+    this.#recording = new Recording(view, listener);
+  }
 
   /** The last detections on display: those that reach the slider's threshold. */
   get lastResult(): WatchResult | null {
@@ -78,314 +104,162 @@ export class LivePage {
   }
 
   get stats(): LiveStats {
+    const backend = this.#finder.engine?.detector?.backend ?? null;
     return {
       ...this.#watch.figures(),
-      state: this.#state,
-      source: this.#source?.kind ?? "none",
-      model: this.#model?.name ?? null,
-      place: this.#place,
-      connection: this.#connection?.kind ?? null,
-      backend: this.#engine?.detector?.backend.name ?? null,
-      threads: this.#engine?.detector?.backend.threads ?? null,
+      state: this.#finder.state,
+      source: this.#sources.kind ?? "none",
+      model: this.#finder.model?.name ?? null,
+      place: this.#finder.place,
+      connection: this.#finder.connection?.kind ?? null,
+      backend: backend?.name ?? null,
+      threads: backend?.threads ?? null,
+      isMirrored: this.#watch.settings.mirror,
+      isRecording: this.#recording.isOn,
     };
   }
 
   /** Milliseconds of bare runs of the graph in the page's own worker. */
   async measure(runs: number): Promise<readonly number[]> {
-    const detector = this.#engine?.detector ?? null;
+    const detector = this.#finder.engine?.detector ?? null;
     if (detector === null) throw new Error("no model is ready on this device");
     return await detector.measure(runs);
   }
 
   async start(): Promise<void> {
+    const { track, motion, sync } = this.#settings.current;
+    this.#watch.configure({ track, motion, sync });
     this.#listen();
+    this.#followPlaying();
     setInterval(() => this.#refreshPanel(), PANEL_EVERY_MS);
-    await this.#loadCatalogue();
-  }
-
-  async #loadCatalogue(): Promise<void> {
-    try {
-      this.#catalogue = await fetchCatalogue();
-    } catch (error) {
-      this.#fail(
-        error,
-        again(() => this.#loadCatalogue()),
-      );
-      return;
-    }
-    const { models, sampleClipUrl } = this.#catalogue;
-    const wanted = this.#parameters.get("model");
-    this.#model = models.find((model) => model.name === wanted) ?? models[0];
-    const select = element("models", HTMLSelectElement);
-    select.replaceChildren(...models.map(({ name }) => new Option(name, name)));
-    select.value = this.#model.name;
-    element("model-choice", HTMLLabelElement).hidden = models.length === 1;
-    element("model-name", HTMLParagraphElement).hidden = models.length > 1;
-    button("use-sample").hidden = sampleClipUrl === null;
-    const isLoading = this.#loadModel();
-    if (this.#parameters.get("source") === "sample") this.#useSample();
-    await isLoading;
-  }
-
-  /** Have the chosen model found in the chosen place. */
-  async #loadModel(): Promise<void> {
-    const model = this.#model;
-    if (model === null) return;
-    this.#loading?.abort();
-    this.#setEngine(null);
-    const loading = new AbortController();
-    this.#loading = loading;
-    this.#setState("loading");
-    this.#stage.hideProblem();
-    this.#place = placeFor(model, this.#wanted);
-    this.#placeChoice.show(this.#place, placesOf(model));
-    if (this.#place !== "device") {
-      this.#stage.hideLoading();
-      const Remote = this.#place === "webrtc" ? PeerEngine : SocketEngine;
-      this.#setEngine(
-        new Remote(
-          { model: model.name, threshold: model.scoreThreshold },
-          {
-            onState: (state) => this.#follow(state),
-            onFrameError: (error) => this.#fail(error, this.#remedyFor(error)),
-          },
-        ),
-      );
-      return;
-    }
-    if (model.location === null) return;
-    this.#stage.showLoading(model.name, 0, 1);
-    try {
-      const threads = Number(this.#parameters.get("threads"));
-      const detector = await createDetector({
-        model: model.location,
-        ...(threads >= 1 ? { threads } : {}),
-        signal: loading.signal,
-        onProgress: (loaded, total) => this.#stage.showLoading(model.name, loaded, total),
-      });
-      if (loading.signal.aborted) detector.dispose();
-      else this.#setEngine(new DeviceEngine(detector));
-    } catch (error) {
-      if (!loading.signal.aborted) this.#fail(error, this.#remedyFor(error));
-    } finally {
-      if (!loading.signal.aborted) this.#stage.hideLoading();
-    }
-  }
-
-  #choosePlace(place: Place): void {
-    this.#wanted = place;
-    const address = new URL(location.href); // so that reloading the page keeps the choice
-    if (place === "device") address.searchParams.delete("run");
-    else address.searchParams.set("run", place);
-    history.replaceState(null, "", address);
-    this.#loadModel();
-  }
-
-  #setEngine(engine: Engine | null): void {
-    const former = this.#engine;
-    this.#engine = engine;
-    this.#connection = null;
-    this.#panel.showEngine(engine, this.#model);
-    this.#clearResult();
-    if (engine !== null) {
-      this.#threshold.reset(this.#model?.scoreThreshold ?? null);
-      this.#setState("ready");
-    }
-    this.#watch.setEngine(engine);
-    former?.close();
-  }
-
-  /** What the connection to the server does. */
-  #follow(state: RemoteState): void {
-    this.#connection = state;
-    if (state.kind === "waiting" || state.kind === "failed") {
-      const isTriedAgain = state.kind === "waiting";
-      const remedy = this.#remedyFor(state.error, isTriedAgain);
-      const note = isTriedAgain ? "It is tried again by itself." : "";
-      this.#isProblemOfConnection = true;
-      this.#stage.showProblem(state.error, remedy, note);
-      this.#clearResult(); // boxes that stay behind would be of something else
-    }
-    if (state.kind === "ready" && this.#isProblemOfConnection) {
-      this.#isProblemOfConnection = false;
-      this.#stage.hideProblem();
-      this.#watch.refresh();
-    }
-    this.#showStatus();
-  }
-
-  #remedyFor(error: unknown, isTriedAgain = false): Remedy {
-    if (error instanceof MediaBlocked || error instanceof StreamUnsendable) {
-      return { label: "Use WebSocket", act: () => this.#choosePlace("websocket") };
-    }
-    if (isTriedAgain && this.#model?.location) {
-      return { label: "Use this device", act: () => this.#choosePlace("device") };
-    }
-    return again(() => this.#loadModel());
+    await this.#finder.start(this.#settings.current.model);
   }
 
   #listen(): void {
-    const file = element("file", HTMLInputElement);
-    const cameras = element("cameras", HTMLSelectElement);
-    button("use-camera").addEventListener("click", () => this.#useCamera(cameras.value || null));
-    cameras.addEventListener("change", () => this.#useCamera(cameras.value));
-    button("use-sample").addEventListener("click", () => this.#useSample());
-    button("use-file").addEventListener("click", () => file.click());
-    file.addEventListener("change", () => {
-      const chosen = file.files?.[0];
-      file.value = ""; // so that choosing the same file again is a change
-      if (chosen !== undefined) this.#useFile(chosen);
+    const { track, motion, sync, shortcuts } = this.#settings.current;
+    initSwitches([
+      { id: "track", isOn: track, onChange: (isOn) => this.#askEngine({ track: isOn }) },
+      { id: "motion", isOn: motion, onChange: (isOn) => this.#askEngine({ motion: isOn }) },
+      { id: "sync", isOn: sync === "frame", onChange: (isOn) => this.#synchronise(isOn) },
+      { id: "mirror", isOn: false, onChange: (isOn) => this.#mirror(isOn) },
+    ]);
+    const keys = [
+      { key: " ", shown: "Space", does: "Pause, go on", act: () => this.#sources.togglePause() },
+      { key: "c", shown: "C", does: "Camera", act: () => this.#sources.useCamera() },
+      { key: "o", shown: "O", does: "Open a file", act: () => button("use-file").click() },
+      { key: "s", shown: "S", does: "Save the picture", act: () => button("snapshot").click() },
+      { key: "r", shown: "R", does: "Record, stop", act: () => this.#recording.toggle() },
+      { key: "f", shown: "F", does: "Full screen", act: () => button("full-screen").click() },
+      { key: "t", shown: "T", does: "Number the objects", act: () => flipSwitch("track") },
+      { key: "m", shown: "M", does: "Mirror the camera", act: () => flipSwitch("mirror") },
+    ];
+    new Shortcuts(keys, shortcuts, (isOn) => this.#settings.change({ shortcuts: isOn }));
+    window.addEventListener("pagehide", () => this.#sources.stop());
+    // A hidden page gets no frames: what it showed is old when it is seen again.
+    document.addEventListener("visibilitychange", () => {
+      if (this.#sources.isPlaying) this.#watch.clear();
     });
-    this.#stage.onDrop((dropped) => this.#useFile(dropped));
-    button("pause").addEventListener("click", () => this.#togglePause());
-    button("stop").addEventListener("click", () => this.#stop());
-    button("snapshot").addEventListener("click", () => this.#saveSnapshot());
-    window.addEventListener("keydown", (event) => {
-      if (event.code !== "Space" || event.target !== document.body) return;
-      event.preventDefault();
-      this.#togglePause();
-    });
-    for (const kind of ["play", "pause", "ended"]) {
-      this.#stage.video.addEventListener(kind, () => this.#showControls());
+  }
+
+  #offerSample(url: string | null): void {
+    this.#sources.offerSample(url);
+    const isAskedFor = new URLSearchParams(location.search).get("source") === "sample";
+    if (isAskedFor && this.#sources.kind === null) this.#sources.useSample();
+  }
+
+  #takeModel(): void {
+    const { model } = this.#finder;
+    if (model === null) return;
+    const { classes, thresholds } = this.#settings.current;
+    this.#settings.change({ model: model.name });
+    const chosen = classes[model.name]?.filter((label) => model.labels.includes(label)) ?? null;
+    this.#classes.show(model.labels, chosen);
+    this.#watch.configure({ labels: chosen });
+    this.#threshold.show(model.scoreThreshold, thresholds[model.name] ?? model.scoreThreshold);
+  }
+
+  #takeEngine(engine: Engine | null): void {
+    this.#panel.showEngine(engine, this.#finder.model);
+    this.#watch.setEngine(engine);
+    this.#refreshPanel();
+  }
+
+  #takeSource(source: Source | null): void {
+    this.#finder.rest();
+    this.#recording.enable(source !== null && source.takePhoto === null);
+    if (source === null) {
+      this.#watch.setSource(null);
+      return;
     }
-    element("models", HTMLSelectElement).addEventListener("change", (event) => {
-      const name = (event.target as HTMLSelectElement).value;
-      this.#model = this.#catalogue?.models.find((model) => model.name === name) ?? this.#model;
-      this.#loadModel();
-    });
-    window.addEventListener("pagehide", () => this.#stop());
+    this.#watch.setSource(source, this.#stage.shown);
+    const { mirrorFront, mirrorOther } = this.#settings.current;
+    const isFront = this.#sources.facing === "user";
+    this.#showMirrored(source.camera !== null && (isFront ? mirrorFront : mirrorOther));
   }
 
-  #useCamera(deviceId: string | null): void {
-    this.#use(async () => {
-      const source = await startCamera(this.#stage.video, deviceId, (error) => {
-        this.#stop();
-        this.#fail(
-          error,
-          again(() => this.#useCamera(deviceId)),
-        );
-      });
-      await this.#showCameras();
-      return source;
-    });
-  }
-
-  #useSample(): void {
-    const url = this.#catalogue?.sampleClipUrl;
-    if (typeof url !== "string") return;
-    this.#use(() => startVideo(this.#stage.video, url, "sample", "the sample clip"));
-  }
-
-  #useFile(file: File): void {
-    const isPhoto = file.type.startsWith("image/");
-    this.#use(
-      () =>
-        isPhoto
-          ? showPhoto(this.#stage.photo, file)
-          : startVideo(this.#stage.video, URL.createObjectURL(file), "file", file.name),
-      // The same file would fail again.
-      { label: "Choose another", act: () => button("use-file").click() },
-    );
-  }
-
-  /** Stop what is shown and start another source. */
-  async #use(open: () => Promise<Source>, remedy?: Remedy): Promise<void> {
-    this.#stop();
-    this.#stage.hideProblem();
-    const asked = ++this.#sourcesAsked;
-    try {
-      const source = await open();
-      if (asked !== this.#sourcesAsked) {
-        source.close();
-        return;
-      }
-      this.#source = source;
-      const isPhoto = source.takePhoto !== null;
-      this.#stage.show(isPhoto ? "photo" : "video");
-      this.#watch.setSource(source, isPhoto ? this.#stage.photo : this.#stage.video);
-      this.#showControls();
-    } catch (error) {
-      if (asked === this.#sourcesAsked) this.#fail(error, remedy ?? again(() => this.#use(open)));
-    }
-  }
-
-  #stop(): void {
-    this.#sourcesAsked++;
-    this.#watch.setSource(null);
-    this.#connection = null;
-    if (this.#isProblemOfConnection) this.#stage.hideProblem();
-    this.#isProblemOfConnection = false;
-    this.#source?.close();
-    this.#source = null;
-    this.#stage.show("empty");
-    this.#clearResult();
-    this.#showControls();
-  }
-
-  #togglePause(): void {
-    const { video } = this.#stage;
-    if (this.#source === null || this.#source.takePhoto !== null) return;
-    if (video.paused)
-      video.play().catch((error: unknown) =>
-        this.#fail(
-          error,
-          again(() => this.#togglePause()),
-        ),
-      );
-    else video.pause();
-  }
-
-  async #showCameras(): Promise<void> {
-    const cameras = await listCameras();
-    const select = element("cameras", HTMLSelectElement);
-    const track = (this.#stage.video.srcObject as MediaStream | null)?.getVideoTracks()[0];
-    select.replaceChildren(...cameras.map(({ deviceId, label }) => new Option(label, deviceId)));
-    select.value = track?.getSettings().deviceId ?? "";
-    element("camera-choice", HTMLLabelElement).hidden = cameras.length < 2;
-  }
-
-  #showControls(): void {
-    const kind = this.#source?.kind ?? null;
-    const isPlaying = kind !== null && kind !== "photo";
-    const isPaused = isPlaying && this.#stage.video.paused;
-    button("pause").disabled = !isPlaying;
-    button("stop").disabled = kind === null;
-    button("pause").ariaLabel = isPaused ? "Continue" : "Pause";
-    setIcon(button("pause"), isPaused ? "play" : "pause");
-    const pressed = { "use-camera": "camera", "use-sample": "sample" };
-    for (const [id, own] of Object.entries(pressed)) button(id).ariaPressed = String(kind === own);
-    button("use-file").ariaPressed = String(kind === "file" || kind === "photo");
+  #followPlaying(): void {
     this.#showStatus();
     this.#refreshPanel();
   }
 
   #showStatus(): void {
-    const isLive = this.#state === "ready" && this.#source !== null;
-    const isStill = this.#source?.kind === "photo";
-    const hasFailed = this.#state === "failed" || this.#connection?.kind === "failed";
-    if (hasFailed) this.#stage.showStatus("problem");
-    else if (this.#state === "loading") this.#stage.showStatus("loading");
-    else if (isLive && !this.#isConnected()) this.#stage.showStatus("connecting");
-    else if (!isLive || isStill) this.#stage.showStatus("ready");
+    const { state, connection, isConnected } = this.#finder;
+    const { kind } = this.#sources;
+    const isLive = state === "ready" && kind !== null;
+    if (state === "failed" || connection?.kind === "failed") this.#stage.showStatus("problem");
+    else if (state === "loading") this.#stage.showStatus("loading");
+    else if (isLive && !isConnected) this.#stage.showStatus("connecting");
+    else if (!isLive || kind === "photo") this.#stage.showStatus("ready");
     else this.#stage.showStatus(this.#stage.video.paused ? "paused" : "live");
   }
 
-  /** Whether frames get to the engine: to one in this page always. */
-  #isConnected(): boolean {
-    return this.#connection === null || this.#connection.kind === "ready";
+  /** A setting that a server is told when it is first asked. */
+  #askEngine(changes: { readonly track?: boolean; readonly motion?: boolean }): void {
+    this.#settings.change(changes);
+    this.#watch.configure(changes);
+    if (this.#finder.place !== "device") this.#finder.load();
   }
 
-  #setState(state: LiveStats["state"]): void {
-    this.#state = state;
-    this.#showStatus();
+  #synchronise(isExact: boolean): void {
+    const sync = isExact ? "frame" : "live";
+    this.#settings.change({ sync });
+    this.#watch.configure({ sync });
   }
 
-  #applyThreshold(): void {
+  /** The user's choice for cameras that look as this one does. */
+  #mirror(isOn: boolean): void {
+    if (this.#sources.kind !== "camera") return;
+    const isFront = this.#sources.facing === "user";
+    this.#settings.change(isFront ? { mirrorFront: isOn } : { mirrorOther: isOn });
+    this.#showMirrored(isOn);
+  }
+
+  #showMirrored(isOn: boolean): void {
+    element("mirror", HTMLInputElement).checked = isOn;
+    this.#stage.mirror(isOn);
+    this.#watch.configure({ mirror: isOn });
+  }
+
+  #applyClasses(chosen: readonly string[] | null): void {
+    const name = this.#finder.model?.name ?? "";
+    const classes = withEntry(this.#settings.current.classes, name, chosen);
+    this.#settings.change({ classes });
+    this.#watch.configure({ labels: chosen });
+  }
+
+  #applyThreshold(isChosen: boolean): void {
     const threshold = this.#threshold.value;
+    if (isChosen) {
+      const name = this.#finder.model?.name ?? "";
+      const kept = this.#threshold.isOwn ? null : threshold;
+      this.#settings.change({
+        thresholds: withEntry(this.#settings.current.thresholds, name, kept),
+      });
+    }
     const known = this.#watch.threshold ?? 1;
     clearTimeout(this.#tellServer);
     const apply = () => this.#watch.configure({ threshold });
-    if (this.#place === "device" || threshold >= known) {
+    if (!isChosen || this.#finder.place === "device" || threshold >= known) {
       apply();
       return;
     }
@@ -395,37 +269,32 @@ export class LivePage {
     }, TELL_SERVER_MS);
   }
 
-  #showResult(result: WatchResult): void {
-    this.#listed = result.detections;
-    button("snapshot").disabled = false;
+  #keep(picture: VideoFrame, result: WatchResult): void {
+    this.#snapshot.keep(picture, result);
+    this.#recording.addPicture(picture, result);
   }
 
-  #clearResult(): void {
-    this.#watch.clear();
-    this.#listed = null;
-    button("snapshot").disabled = true;
+  #forget(): void {
+    this.#snapshot.enable(false);
     this.#refreshPanel();
   }
 
   #refreshPanel(): void {
-    const isPhoto = this.#source?.kind === "photo";
+    const { kind, isPlaying } = this.#sources;
+    const detections = this.#watch.result?.detections ?? null;
     const figures = this.#watch.figures();
-    this.#panel.showFigures(isPhoto ? { ...figures, framesPerSecond: null } : figures);
-    this.#panel.showDetections(this.#listed);
-    const isMoving = this.#source !== null && (isPhoto || !this.#stage.video.paused);
-    this.#panel.announce(isMoving ? this.#listed : null, performance.now());
+    this.#panel.showFigures({
+      ...figures,
+      framesPerSecond: kind === "photo" ? null : figures.framesPerSecond,
+      pictureSize: this.#stage.pictureSize,
+    });
+    this.#panel.showDetections(detections);
+    const isLooking = isPlaying || kind === "photo";
+    this.#panel.announce(isLooking ? detections : null, performance.now());
   }
 
-  #saveSnapshot(): void {
-    const { result } = this.#watch;
-    if (result === null) return;
-    const isPhoto = this.#source?.kind === "photo";
-    saveSnapshot(isPhoto ? this.#stage.photo : this.#stage.video, result);
-  }
-
-  #fail(error: unknown, remedy: Remedy): void {
-    if (this.#engine === null) this.#setState("failed");
-    this.#clearResult(); // boxes that stay behind would be of something else
-    this.#stage.showProblem(error, remedy);
+  #fail(error: unknown, remedy: Remedy, note = ""): void {
+    this.#watch.clear(); // boxes that stay behind would be of something else
+    this.#stage.showProblem(error, remedy, note);
   }
 }

@@ -1,5 +1,5 @@
 /** The figures and lists beside the picture. Shows what it is given, knows no detector. */
-import { classColor, type Detection, type Engine } from "@sightline/web";
+import { type Backend, classColor, type Detection, type Engine } from "@sightline/web";
 import type { CatalogueModel } from "./catalogue";
 import { element, setText } from "./elements";
 
@@ -9,7 +9,15 @@ export interface Figures {
   readonly latencyMs: number | null;
   readonly inferenceMs: number | null;
   readonly serverMs: number | null;
+  /** Of the picture as it is watched, in pixels. */
+  readonly pictureSize: readonly [width: number, height: number] | null;
 }
+
+const BACKEND_NAMES: Readonly<Record<Backend["name"], string>> = {
+  wasm: "WebAssembly",
+  webgpu: "WebGPU",
+  webgl: "WebGL",
+};
 
 /** How often a screen reader may be told what is seen. */
 const ANNOUNCE_EVERY_MS = 4000;
@@ -21,28 +29,43 @@ export class Panel {
   readonly #fps = element("fps", HTMLElement);
   readonly #latency = element("latency", HTMLElement);
   readonly #inference = element("inference", HTMLElement);
+  readonly #picture = element("picture-size", HTMLElement);
   readonly #backend = element("backend", HTMLElement);
   readonly #threads = element("threads", HTMLElement);
-  #isRemote = false;
+  #engine: Engine | null = null;
   #announcedAt = Number.NEGATIVE_INFINITY;
+
+  constructor() {
+    // Where everything is in one column the settings are opened when they are wanted.
+    const isWide = matchMedia("(min-width: 900px)").matches;
+    element("settings", HTMLDetailsElement).open = isWide;
+  }
 
   showFigures(figures: Figures): void {
     showFigure(this.#fps, figures.framesPerSecond, 1);
     showFigure(this.#latency, figures.latencyMs, 0);
     showFigure(this.#inference, figures.inferenceMs, 0);
-    if (this.#isRemote) showFigure(this.#threads, figures.serverMs, 0);
+    showText(this.#picture, figures.pictureSize?.join(" × ") ?? null);
+    this.#showBackend(figures.serverMs);
+  }
+
+  /** What computes: a backend in this page, which may be exchanged while it runs, or a server. */
+  #showBackend(serverMs: number | null): void {
+    const isRemote = this.#engine !== null && this.#engine.detector === null;
+    const backend = this.#engine?.detector?.backend ?? null;
+    const name = backend === null ? null : BACKEND_NAMES[backend.name];
+    const prefix = backend?.runtime === "tfjs" ? "TF.js " : "";
+    showText(this.#backend, isRemote ? "Server" : name && prefix + name);
+    setText(element("threads-name", HTMLElement), isRemote ? "In the server" : "Threads");
+    showFigure(this.#threads, isRemote ? serverMs : (backend?.threads ?? null), 0);
+    this.#threads.dataset.unit = isRemote ? "ms" : "";
   }
 
   /** The model and what runs it; null while that is not there. */
   showEngine(engine: Engine | null, model: CatalogueModel | null): void {
+    this.#engine = engine;
     setText(element("model-name", HTMLParagraphElement), model?.name ?? "–");
     const facts = element("model-facts", HTMLParagraphElement);
-    this.#isRemote = engine !== null && engine.detector === null;
-    const threads = engine?.detector?.backend.threads ?? null;
-    setText(this.#backend, this.#isRemote ? "In the server" : "WebAssembly");
-    showFigure(this.#threads, threads, 0);
-    const unit = threads === null || threads === 1 ? "thread" : "threads";
-    this.#threads.dataset.unit = this.#isRemote ? "ms" : unit;
     if (engine === null || model === null) {
       setText(facts, "–");
       return;
@@ -103,8 +126,12 @@ export function groupByClass(detections: readonly Detection[]): readonly ClassGr
 }
 
 function showFigure(target: HTMLElement, value: number | null, digits: number): void {
-  setText(target, value === null ? "–" : value.toFixed(digits));
-  target.classList.toggle("none", value === null);
+  showText(target, value?.toFixed(digits) ?? null);
+}
+
+function showText(target: HTMLElement, text: string | null): void {
+  setText(target, text ?? "–");
+  target.classList.toggle("none", text === null);
 }
 
 function makeLine(): HTMLLIElement {

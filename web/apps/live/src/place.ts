@@ -66,7 +66,9 @@ export class PlaceChoice {
     this.#select.value = place;
     const words = wordsFor(place, location.host);
     const reason = possible.includes("device") ? "" : "This model does not run in browsers. ";
-    setText(element("place-hint", HTMLElement), reason + words.hint);
+    const hint = element("place-hint", HTMLElement);
+    setText(hint, reason + words.hint);
+    hint.hidden = place === "device"; // the promise below says as much
     setText(element("privacy-promise", HTMLElement), words.promise);
     setText(element("privacy-detail", HTMLElement), words.detail);
     setText(element("empty-place", HTMLElement), words.where);

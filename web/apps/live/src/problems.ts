@@ -5,7 +5,10 @@
  *   PageError
  *   ├── ServerUnreachable    /v1/models cannot be had
  *   ├── NoModels             the server offers none
- *   └── PhotoUnusable        the browser cannot decode the photo, or it is too large
+ *   ├── PhotoUnusable        the browser cannot decode the photo, or it is too large
+ *   ├── SavingFailed         a picture could not be made to be saved
+ *   ├── RecordingUnsupported this browser records nothing
+ *   └── RecordingFailed      a clip could not be begun, or broke off
  */
 import {
   type Problem,
@@ -26,11 +29,23 @@ export class NoModels extends PageError {
 export class PhotoUnusable extends PageError {
   override readonly code = "photo-unusable";
 }
+export class SavingFailed extends PageError {
+  override readonly code = "saving-failed";
+}
+export class RecordingUnsupported extends PageError {
+  override readonly code = "recording-unsupported";
+}
+export class RecordingFailed extends PageError {
+  override readonly code = "recording-failed";
+}
 
 const TITLES: Titles = [
   [ServerUnreachable, "The server does not answer"],
   [NoModels, "The server offers no model"],
   [PhotoUnusable, "This photo cannot be used"],
+  [SavingFailed, "The picture cannot be saved"],
+  [RecordingUnsupported, "This browser cannot record"],
+  [RecordingFailed, "The recording broke off"],
 ];
 
 export function describeProblem(error: unknown): Problem {

@@ -14,6 +14,8 @@ export interface Source {
   readonly kind: SourceKind;
   /** A new frame of a still photo, as often as asked; null for what plays. */
   readonly takePhoto: (() => Promise<Frame>) | null;
+  /** The track of the camera, if it is one. */
+  readonly camera: MediaStreamTrack | null;
   /** Give back the camera and the memory; the elements are left empty. */
   close(): void;
 }
@@ -21,13 +23,13 @@ export interface Source {
 /** Where Sightline stops everywhere: sightline.data.images.MAX_PIXELS. */
 const MAX_MEGAPIXELS = 25;
 
-/** A camera's pictures in `video`. `onEnded` when it goes away while running. */
+/** A camera's pictures in `video`, by openCamera's name. `onEnded` when it goes away. */
 export async function startCamera(
   video: HTMLVideoElement,
-  deviceId: string | null,
+  wanted: string | null,
   onEnded: (error: CameraUnplugged) => void,
 ): Promise<Source> {
-  const stream = await openCamera(deviceId);
+  const stream = await openCamera(wanted);
   const tracks = stream.getVideoTracks();
   for (const track of tracks) {
     track.addEventListener("ended", () => {
@@ -39,6 +41,7 @@ export async function startCamera(
   return {
     kind: "camera",
     takePhoto: null,
+    camera: tracks[0] ?? null,
     close: () => {
       for (const track of tracks) track.stop();
       video.srcObject = null;
@@ -66,7 +69,7 @@ export async function startVideo(
     close();
     throw error;
   }
-  return { kind, takePhoto: null, close };
+  return { kind, takePhoto: null, camera: null, close };
 }
 
 /** A photo shown in `image`. Raises PhotoUnusable. */
@@ -82,7 +85,7 @@ export async function showPhoto(image: HTMLImageElement, file: File): Promise<So
     (await takePhoto()).close();
     image.src = url;
     await image.decode();
-    return { kind: "photo", takePhoto, close };
+    return { kind: "photo", takePhoto, camera: null, close };
   } catch (error) {
     close();
     throw error instanceof PhotoUnusable ? error : damaged(file.name);

@@ -1,5 +1,6 @@
 /** The frame around the picture: what it shows, the loading strip, problems, the status line. */
-import { button, element, setText } from "./elements";
+import { firstLine } from "@sightline/web";
+import { button, element, setIcon, setText } from "./elements";
 import { describeProblem } from "./problems";
 
 export type StageView = "empty" | "video" | "photo";
@@ -20,6 +21,9 @@ export interface Remedy {
   readonly act: () => void;
 }
 
+/** How long a note stays. */
+const NOTE_MS = 4000;
+
 export const again = (act: () => void): Remedy => ({ label: "Try again", act });
 
 export class Stage {
@@ -32,8 +36,17 @@ export class Stage {
   readonly #problem = element("problem", HTMLDivElement);
   readonly #status = element("status", HTMLParagraphElement);
   #remedy: Remedy | null = null;
+  #noteTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
+    const fullScreen = button("full-screen");
+    fullScreen.hidden = !document.fullscreenEnabled; // iPhones show only bare videos so
+    fullScreen.addEventListener("click", () => this.toggleFullScreen());
+    document.addEventListener("fullscreenchange", () => {
+      const isFull = document.fullscreenElement !== null;
+      fullScreen.ariaLabel = isFull ? "Leave full screen" : "Full screen";
+      setIcon(fullScreen, isFull ? "shrink" : "grow");
+    });
     button("problem-retry").addEventListener("click", () => {
       const remedy = this.#remedy;
       this.hideProblem();
@@ -48,6 +61,48 @@ export class Stage {
         ? this.video.videoHeight > this.video.videoWidth
         : view === "photo" && this.photo.naturalHeight > this.photo.naturalWidth;
     this.#root.classList.toggle("tall", isTall);
+  }
+
+  /** What the picture is in. */
+  get shown(): HTMLVideoElement | HTMLImageElement {
+    return this.#root.dataset.view === "photo" ? this.photo : this.video;
+  }
+
+  /** Of the picture on display, in its own pixels; null while there is none. */
+  get pictureSize(): readonly [width: number, height: number] | null {
+    const { view } = this.#root.dataset;
+    const { video, photo } = this;
+    if (view === "video") return [video.videoWidth, video.videoHeight];
+    return view === "photo" ? [photo.naturalWidth, photo.naturalHeight] : null;
+  }
+
+  /** Whether what is shown comes from a camera. */
+  showsCamera(isCamera: boolean): void {
+    element("camera-tools", HTMLDivElement).hidden = !isCamera;
+    element("mirror-choice", HTMLLabelElement).hidden = !isCamera;
+  }
+
+  /** Show the video mirrored, as a mirror would the one before it. */
+  mirror(isMirrored: boolean): void {
+    this.video.classList.toggle("mirrored", isMirrored);
+  }
+
+  /** A line over the picture, for a moment. */
+  showNote(text: string): void {
+    const note = element("note", HTMLParagraphElement);
+    setText(note, text);
+    note.hidden = false;
+    clearTimeout(this.#noteTimer);
+    this.#noteTimer = setTimeout(() => {
+      note.hidden = true;
+    }, NOTE_MS);
+  }
+
+  /** Fill the screen with the picture, or give it back. */
+  toggleFullScreen(): void {
+    const isFull = document.fullscreenElement !== null;
+    const change = isFull ? document.exitFullscreen() : this.#root.requestFullscreen();
+    change.catch((error: unknown) => this.showNote(`No full screen: ${firstLine(error)}`));
   }
 
   showStatus(state: StatusState): void {

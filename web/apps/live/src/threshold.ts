@@ -3,20 +3,22 @@ import { button, element, setText } from "./elements";
 
 export class ThresholdSlider {
   readonly #slider = element("threshold", HTMLInputElement);
-  readonly #onChange: () => void;
+  readonly #onChange: (isChosen: boolean) => void;
   #own: number | null = null;
 
-  constructor(onChange: () => void) {
+  /** `onChange`: by the user (isChosen), or because another model is there. */
+  constructor(onChange: (isChosen: boolean) => void) {
     this.#onChange = onChange;
-    this.#slider.addEventListener("input", () => this.#apply());
-    button("threshold-reset").addEventListener("click", () => this.reset(this.#own));
+    this.#slider.addEventListener("input", () => this.#apply(true));
+    button("threshold-reset").addEventListener("click", () => {
+      if (this.#own !== null) this.#move(this.#own, true);
+    });
   }
 
-  /** Stand on the model's own threshold, if there is a model. */
-  reset(own: number | null): void {
+  /** Stand on `value` for a model whose own threshold is `own`. */
+  show(own: number, value: number): void {
     this.#own = own;
-    if (own !== null) this.#slider.value = String(Math.round(own * 100));
-    this.#apply();
+    this.#move(value, false);
   }
 
   /** The slider's value, or exactly the model's own where the slider stands on it. */
@@ -25,10 +27,20 @@ export class ThresholdSlider {
     return this.#own !== null && Math.abs(this.#own - chosen) <= 0.005 ? this.#own : chosen;
   }
 
-  #apply(): void {
+  /** Whether it stands on the model's own. */
+  get isOwn(): boolean {
+    return this.value === this.#own;
+  }
+
+  #move(value: number, isChosen: boolean): void {
+    this.#slider.value = String(Math.round(value * 100));
+    this.#apply(isChosen);
+  }
+
+  #apply(isChosen: boolean): void {
     setText(element("threshold-shown", HTMLOutputElement), `${this.#slider.value} %`);
     this.#slider.style.setProperty("--filled", `${this.#slider.value}%`);
-    button("threshold-reset").disabled = this.#own === null || this.value === this.#own;
-    this.#onChange();
+    button("threshold-reset").disabled = this.#own === null || this.isOwn;
+    this.#onChange(isChosen);
   }
 }
