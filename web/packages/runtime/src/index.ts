@@ -56,9 +56,12 @@ export {
   SocketEngine,
   type Transport,
 } from "./video/engine";
+export type { Rect } from "./video/fit";
 export { type FrameWatcher, grabFrame, streamOf, watchFrames } from "./video/frames";
 export type { LoopFigures, Source } from "./video/loop";
-export { type Drawing, drawDetections, Overlay, type Rect } from "./video/overlay";
+export { Overlay, type OverlaySettings } from "./video/overlay";
+export { type Drawing, drawDetections, type LineMark, type ZoneMark } from "./video/paint";
+export type { Shown } from "./video/placement";
 export {
   VideoWatch,
   type WatchListener,

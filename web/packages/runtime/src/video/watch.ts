@@ -9,7 +9,8 @@ import { BoxSmoother } from "../tracking/smoothing";
 import { LEAST_SCORE, Tracker } from "../tracking/tracker";
 import type { Engine } from "./engine";
 import { type LoopFigures, type Sighting, type Source, VideoLoop } from "./loop";
-import type { Overlay, Shown } from "./overlay";
+import type { Overlay } from "./overlay";
+import type { Shown } from "./placement";
 
 /** What may be changed while it runs. */
 export interface WatchSettings {
@@ -291,11 +292,12 @@ export class VideoWatch {
     return { detections, width, height, capturedAt, isStill };
   }
 
-  #display(shown: WatchResult, picture: VideoFrame | null): void {
+  #display(shown: WatchResult, picture?: VideoFrame | null): void {
     this.#shown = shown;
     const isWanted = this.#showsPictures();
     if (!isWanted) picture?.close();
     const marks = markCounts(this.#settings, this.counts);
+    // Without a picture to a result that is shown otherwise: it is still of the same frame.
     this.#overlay?.show({ ...shown, ...marks }, isWanted ? picture : null);
   }
 
@@ -303,7 +305,7 @@ export class VideoWatch {
   #reshow(): void {
     const shown = this.#pick();
     if (shown === null) return;
-    this.#display(shown, null);
+    this.#display(shown);
     this.#listener.onResult?.(shown);
   }
 }
