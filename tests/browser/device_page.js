@@ -53,7 +53,7 @@ window.lab = {
     this.video.muted = true;
     this.video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
     await this.video.play();
-    const fail = (error) => this.failures.push(`${error.name}: ${error.message}`);
+    const fail = (error) => this.failures.push(error.code ?? error.message);
     const count = (result) => this.counts[result === null ? "skipped" : "done"]++;
     runtime.watchFrames(this.video, {
       wants: () => true,
