@@ -43,6 +43,7 @@ PAGES = (
     "docs/index.html",
     "publish/worker.js",
     "call/index.html",
+    "embed/index.html",
     "video.html",
 )
 # Vite's and Vitest's own requirement; web/package.json says the same.

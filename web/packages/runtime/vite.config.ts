@@ -31,7 +31,11 @@ const manifest: Plugin = {
     this.emitFile({ type: "asset", fileName: "package.json", source });
     const texts = ["LICENSE", "NOTICE", "web/apps/live/public/licenses.txt"];
     for (const file of texts.map((name) => resolve(here, "../../..", name))) {
-      this.emitFile({ type: "asset", fileName: basename(file), source: readFileSync(file, "utf8") });
+      this.emitFile({
+        type: "asset",
+        fileName: basename(file),
+        source: readFileSync(file, "utf8"),
+      });
     }
   },
 };
