@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -409,9 +411,12 @@ def test_a_damaged_copy_is_loaded_again(lab: Lab, model_files: ModelFiles) -> No
 
 
 def test_a_model_that_is_exchanged_while_it_loads_is_loaded_anew(
-    lab: Lab, model_files: ModelFiles, bundles: tuple[Path, Path]
+    lab: Lab, model_files: ModelFiles, atto_bundle: Path
 ) -> None:
-    newer = {path.name: path.read_bytes() for path in bundles[1].iterdir() if path.is_file()}
+    graph = model_files.files["model.onnx"] + b"\xa2\x06\x01x"  # a field nobody reads
+    manifest = read_manifest(atto_bundle).to_json() | {"name": "newer"}
+    manifest["files"]["model.onnx"] = {"size": len(graph), "sha256": sha256(graph).hexdigest()}
+    newer = {"model.onnx": graph, "manifest.json": json.dumps(manifest).encode()}
 
     def exchange(name: str) -> None:
         if name == "model.onnx":
@@ -419,7 +424,7 @@ def test_a_model_that_is_exchanged_while_it_loads_is_loaded_anew(
 
     model_files.before_answer = exchange
     lab.start(model_files.url, threads=1)
-    assert lab.page.evaluate("lab.detector.manifest.name") == "careful"
+    assert lab.page.evaluate("lab.detector.manifest.name") == "newer"
     assert model_files.asked == ["manifest.json", "model.onnx"] * 2
     # the manifest and the graph; what was loaded first is not kept
     lab.until(f"{KEPT}.then((count) => count === 2)")
@@ -471,7 +476,7 @@ def test_pages_of_other_servers_run_it_and_are_told_what_a_model_s_server_must_a
         model_files.headers = {}  # for others from here on
         blocked = lab_at(runtime_url).failure(model_files.url)
         assert blocked["code"] == "model-unreachable"
-        other = model_files.url.replace("127.0.0.1", "localhost")
+        other = model_files.url.replace("127.0.0.1", "sightline.test")
         error = lab.failure(other)
         assert error["code"] == "model-blocked"
         assert f"--cors-origin {origin}" in error["message"]
