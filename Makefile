@@ -66,8 +66,10 @@ bench-exports: $(VENV)/.dev $(STATIC) browser  ## every artefact in every runtim
 	$(BIN)/python benchmarks/exports.py deimv2-femto $(SIGHTLINE_SHARED)/data/coco_val100 --split all
 bench-train: $(VENV)/.dev  ## full trainings on three real data sets
 	$(BIN)/python benchmarks/train.py
-bench-page: $(VENV)/.dev $(STATIC) browser  ## the live page in headless Chromium
+bench-page: $(VENV)/.dev $(STATIC) browser  ## the live page in headless Chromium: speed, beside the 2021 article, 10,000 frames
 	$(BIN)/python benchmarks/page.py
+	$(BIN)/python benchmarks/browser_article.py
+	$(BIN)/python benchmarks/browser_soak.py
 bench-server: $(VENV)/.dev  ## the live server: throughput, latency over 10 minutes, 8 peers, 1,000 disconnects
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/streams.py latency --minutes 10
