@@ -11,7 +11,7 @@ from sightline.page import whole_page
 from sightline.workflow.publish.model import PublishedModel
 
 _NUMBERS = ("AP", "AP50", "AP75", "AR100")
-_STYLE = ".labels { line-height: 1.7; } section + section { margin-top: 8px; }"
+_STYLE = ".labels { line-height: 1.7; } h3 { margin-bottom: 8px; } a { color: var(--series-1); }"
 
 
 def model_card(models: Sequence[PublishedModel], site: Path) -> str:
@@ -100,9 +100,10 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _facts(values: Mapping[str, Any]) -> str:
+    named = {str(key)[:1].upper() + str(key)[1:]: value for key, value in values.items()}
     rows = "".join(
-        f'<tr><th scope="row">{escape(str(key))}</th><td>{_value(value)}</td></tr>'
-        for key, value in values.items()
+        f'<tr><th scope="row">{escape(key)}</th><td>{_value(value)}</td></tr>'
+        for key, value in named.items()
     )
     return f'<div class="card scroll"><table class="facts"><tbody>{rows}</tbody></table></div>'
 

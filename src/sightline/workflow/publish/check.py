@@ -34,6 +34,7 @@ _SIZE = (640, 480)
 
 _STATE = """() => ({
   stats: window.sightline?.stats ?? null,
+  isFormer: window.isFormer === true,
   isIsolated: window.crossOriginIsolated,
   problem: document.querySelector("#problem:not([hidden])")?.innerText ?? "",
 })"""
@@ -156,7 +157,7 @@ class _Visit:
         self._requested()
         self._server.close()
         say("loading it again without the server")
-        self._call("() => { setTimeout(() => location.reload(), 0); window.sightline = null; }")
+        self._call("() => { window.isFormer = true; setTimeout(() => location.reload(), 0); }")
         self._until_ready()
         self._compare()
         self._requested()
@@ -215,7 +216,7 @@ class _Visit:
             if stats.get("state") == "failed":
                 shown = " ".join(state["problem"].split())
                 raise PublishError(f"the page says: {shown}")
-            return bool(stats.get("state") == "ready")
+            return bool(stats.get("state") == "ready") and not state["isFormer"]
 
         state: dict[str, Any] = self._until(_STATE, is_ready)
         return state

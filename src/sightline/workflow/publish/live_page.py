@@ -86,8 +86,8 @@ def derive_page(page: str, *, title: str, start: str, catalogue: str) -> str:
         "<title>.*?</title>", f"<title>{escape(title)} · Sightline</title>", page, count=1
     )
     about = (
-        '<p class="hint"><a href="model-card.html">About the model</a> · '
-        '<a href="licenses.txt">Licences</a></p>\n      '
+        '<p class="hint"><a class="link" href="model-card.html">About the model</a> · '
+        '<a class="link" href="licenses.txt">Licences</a></p>\n      '
     )
     place = "</aside>" if "</aside>" in page else "</body>"
     return page.replace(place, f"{about}{place}", 1)
