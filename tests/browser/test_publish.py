@@ -95,9 +95,13 @@ def until_begun(page: LivePage) -> None:
     raise AssertionError("the page does not begin")
 
 
+def files_to_keep(site: Path) -> int:
+    return (site / "sw.js").read_text(encoding="utf-8").count('"optional": false')
+
+
 def until_kept(page: LivePage, site: Path) -> None:
     """Wait until everything that sw.js lists is there without a network."""
-    count = (site / "sw.js").read_text(encoding="utf-8").count('"sha256"')
+    count = files_to_keep(site)
     for _ in range(300):
         if page.page.evaluate(KEPT) == str(count):
             return
@@ -272,7 +276,7 @@ def test_the_check_fails_on_a_damaged_folder(
     for path in (damaged[damage], damaged[damage].with_name(damaged[damage].name + ".gz")):
         if path.exists():
             path.write_bytes(b"x" + path.read_bytes()[1:])
-    count = (broken / "sw.js").read_text(encoding="utf-8").count('"sha256"')
+    count = files_to_keep(broken)
     with pytest.raises(PublishError, match=message):
         check_site(broken, model, count, lambda line: None)
 

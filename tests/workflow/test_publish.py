@@ -25,7 +25,7 @@ from sightline.server.pages import STATIC_DIR
 from sightline.workflow.publish.compress import compress
 from sightline.workflow.publish.folder import MARKER, staged_site, write_marker
 from sightline.workflow.publish.icons import draw_icon
-from sightline.workflow.publish.live_page import derive_page, is_optional
+from sightline.workflow.publish.live_page import derive_page
 from sightline.workflow.publish.site import Published, publish
 
 REPO = Path(__file__).resolve().parents[2]
@@ -269,11 +269,15 @@ def test_icons_have_their_size_and_maskable_ones_their_margin() -> None:
     assert drawn and max(((x - 256) ** 2 + (y - 256) ** 2) ** 0.5 for x, y in drawn) <= 0.4 * 512
 
 
-def test_only_the_runtime_of_the_cpu_is_kept_for_everybody() -> None:
-    assert not is_optional("assets/ort-wasm-simd-threaded-DcHrbrbl.wasm")
-    assert is_optional("assets/ort-wasm-simd-threaded.jspi-DcHrbrbl.wasm")
-    assert is_optional("assets/ort-wasm-simd-threaded.asyncify-DcHrbrbl.wasm")
-    assert not is_optional("assets/index-DcHrbrbl.js")
+def test_only_what_runs_on_the_cpu_is_kept_for_everybody(made: Published) -> None:
+    """WebGPU's runtime is there for those who choose it; what no ONNX model needs is not."""
+    files = listed(made.out)
+    optional = {path for path, file in files.items() if file["optional"]}
+    assert any("jspi" in path and path.endswith(".wasm") for path in optional)
+    kept = files.keys() - optional
+    assert len([path for path in kept if path.endswith(".wasm")]) == 1
+    assert {"index.html", "model-card.html"} <= kept
+    assert not any("tfjs" in path for path in files)
 
 
 def test_the_sample_clip_is_one_that_browsers_play(

@@ -6,7 +6,7 @@ The page itself is the server's, unchanged but for its head and a line of links.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from sightline.errors import PublishError
 
 INDEX = "index.html"
 ASSETS = "assets"
-# ONNX Runtime for the CPU: what every page runs on. What else there is comes when it is chosen.
-_PLAIN_WASM = re.compile(r"ort-wasm-simd-threaded-[\w-]{8}\.(wasm|mjs)$")
+# The bundler's names of what a page loads for another runtime than ONNX Runtime on the CPU. No
+# published model needs TensorFlow.js; WebGPU is for devices that have it and pages that choose it.
+_TFJS = ("tfjs-",)
+_WEBGPU = ("onnxwebgpu-",)
 # ONNX Runtime's own way to compile what it has fetched; the rest needs nothing but the folder.
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -38,15 +40,27 @@ def read_built_page(static: Path) -> str:
     return needed[0].read_text(encoding="utf-8")
 
 
-def find_assets(page: str, static: Path) -> list[str]:
-    """The assets that the page, or a script of it, names; sorted."""
+@dataclass(frozen=True)
+class Assets:
+    """Names below assets/. always: what every device may fetch. optional: for WebGPU alone."""
+
+    always: list[str]
+    optional: list[str]
+
+
+def find_assets(page: str, static: Path) -> Assets:
+    """The assets that the page, or a script of it, names; for any model in ONNX."""
+    always = _named_from(page, static, without=_TFJS + _WEBGPU)
+    everything = _named_from(page, static, without=_TFJS)
+    return Assets(sorted(always), sorted(everything - always))
+
+
+def _named_from(page: str, static: Path, without: tuple[str, ...]) -> set[str]:
+    """Assets named in the page and in each other's text, not through those that begin so."""
     names = {path.name for path in (static / ASSETS).iterdir() if path.is_file()}
+    names = {name for name in names if not name.startswith(without)}
     found: set[str] = set()
-
-    def named_in(text: str) -> Iterator[str]:
-        return (name for name in names if name in text)
-
-    waiting = list(named_in(page))
+    waiting = [name for name in names if name in page]
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -54,13 +68,8 @@ def find_assets(page: str, static: Path) -> list[str]:
         found.add(name)
         if name.endswith((".js", ".mjs", ".css")):
             text = (static / ASSETS / name).read_text(encoding="utf-8", errors="replace")
-            waiting += named_in(text)
-    return sorted(found)
-
-
-def is_optional(asset: str) -> bool:
-    """Whether pages fetch the asset only where they run on something else than the CPU."""
-    return asset.endswith(".wasm") and not _PLAIN_WASM.search(asset)
+            waiting += [other for other in names if other in text]
+    return found
 
 
 def derive_page(page: str, *, title: str, start: str, catalogue: str) -> str:

@@ -24,7 +24,6 @@ from sightline.workflow.publish.live_page import (
     POLICY,
     derive_page,
     find_assets,
-    is_optional,
     read_built_page,
 )
 from sightline.workflow.publish.model import PublishedModel, place_model
@@ -109,12 +108,13 @@ def publish(
             placed.append(place_model(model, site, as_is=as_is, say=say))
         assets = find_assets(page, static)
         (site / ASSETS).mkdir()
-        for asset in assets:
+        for asset in (*assets.always, *assets.optional):
             shutil.copyfile(static / ASSETS / asset, site / ASSETS / asset)
         _write_page(site, page, placed, clip, static)
-        made = _finish(site, placed, static, say)
+        optional = {f"{ASSETS}/{asset}" for asset in assets.optional}
+        made = _finish(site, placed, optional, static, say)
         if check:
-            made = _checked(made, placed[0], say)
+            made = _checked(made, placed[0], optional, say)
     return replace(made, out=out.resolve())
 
 
@@ -211,21 +211,26 @@ def _web_manifest(title: str) -> str:
 
 
 def _finish(
-    site: Path, placed: Sequence[PublishedModel], static: Path, say: Callable[[str], None]
+    site: Path,
+    placed: Sequence[PublishedModel],
+    optional: set[str],
+    static: Path,
+    say: Callable[[str], None],
 ) -> Published:
     """Compress, list and mark what lies in `site`."""
     say("compressing (the runtime takes a minute, once on a machine)")
-    sizes = {path: _sizes(site / path) for path in _files(site)}
+    sizes = {path: _sizes(site / path, quickly=path in optional) for path in _files(site)}
     (site / "model-card.html").write_text(model_card(placed, site), encoding="utf-8")
     sizes["model-card.html"] = _sizes(site / "model-card.html")
-    order = sorted(sizes, key=lambda path: (_rank(path, placed), path))
+    ranks = {path: 2 if path in optional else _rank(path, placed) for path in sizes}
+    order = sorted(sizes, key=lambda path: (ranks[path], path))
     listed = {
         path: {
             "sha256": hashlib.sha256((site / path).read_bytes()).hexdigest(),
             "type": TYPES.get(Path(path).suffix, "application/octet-stream"),
             # asking a host what it does costs a round trip: for these the answer is worth it
             "gzip": sizes[path].raw > _LARGE and (site / f"{path}.gz").is_file(),
-            "optional": is_optional(path),
+            "optional": path in optional,
         }
         for path in order
     }
@@ -236,7 +241,7 @@ def _finish(
     sizes[WORKER] = _sizes(site / WORKER)
     (site / ".nojekyll").touch()  # GitHub Pages: files as they are
     (site / "_headers").write_text(_headers(), encoding="utf-8")
-    first = {WORKER, *(path for path in order if _rank(path, placed) == 0)}
+    first = {WORKER, *(path for path in order if ranks[path] == 0)}
     write_marker(site, {"version": version})
     return Published(
         out=site,
@@ -248,9 +253,11 @@ def _finish(
     )
 
 
-def _checked(made: Published, first: PublishedModel, say: Callable[[str], None]) -> Published:
+def _checked(
+    made: Published, first: PublishedModel, optional: set[str], say: Callable[[str], None]
+) -> Published:
     """With the check's result, and the bytes that the browser really asked for."""
-    to_keep = sum(not is_optional(path) for path in made.sizes if path != WORKER)
+    to_keep = len(made.sizes.keys() - optional - {WORKER})
     seen = check_site(made.out, made.out / first.folder, to_keep, say)
     fetched = (made.sizes[path] for path in seen.requested if path in made.sizes)
     return replace(made, check=seen, first_detection=sum(fetched, Sizes()))
@@ -260,20 +267,18 @@ def _files(site: Path) -> list[str]:
     return [path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()]
 
 
-def _sizes(path: Path) -> Sizes:
+def _sizes(path: Path, *, quickly: bool = False) -> Sizes:
     raw = path.stat().st_size
     # what is moving pictures or small already is not tried
-    copies = {} if path.suffix in (*CLIPS, ".png") else compress(path)
+    copies = {} if path.suffix in (*CLIPS, ".png") else compress(path, quickly=quickly)
     gz = copies.get(".gz", raw)
     return Sizes(brotli=copies.get(".br", gz), gzip=gz, raw=raw)
 
 
 def _rank(path: str, placed: Sequence[PublishedModel]) -> int:
-    """0 for what the first detection needs, then what a visit may need, last what plays."""
+    """0 for what the first detection needs, 1 for what a visit may need, 3 for what plays."""
     if path.endswith(CLIPS):
         return 3
-    if is_optional(path):
-        return 2
     begins = path in (INDEX, "icon.svg") or path.startswith(
         (f"{ASSETS}/", "catalogue-", f"{placed[0].folder}/")
     )
