@@ -30,7 +30,7 @@ _BEARER_SUBPROTOCOL = "bearer."
 # What watches over a server asks whether it lives and takes work; the answers tell nothing else.
 _WITHOUT_TOKEN = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 # Code, the same everywhere. Pages of other origins import it, and an import can show no token.
-_RUNTIME = ("/sightline.js", "/assets/", "/static/")
+_RUNTIME = ("/sightline.js", "/sightline-video.js", "/assets/", "/static/")
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 
 _CONTENT_POLICY = "; ".join(

@@ -20,12 +20,13 @@ export default defineConfig({
       input: {
         index: resolve(import.meta.dirname, "index.html"),
         sightline: resolve(import.meta.dirname, "src/library.ts"),
+        "sightline-video": resolve(import.meta.dirname, "src/element.ts"),
       },
       preserveEntrySignatures: "exports-only",
       output: {
-        // The runtime's name is one that other pages import: no hash.
+        // These names are ones that other pages import: no hash.
         entryFileNames: ({ name }) =>
-          name === "sightline" ? "sightline.js" : "assets/[name]-[hash].js",
+          name.startsWith("sightline") ? "[name].js" : "assets/[name]-[hash].js",
       },
     },
   },
