@@ -13,7 +13,7 @@ import { Finder } from "./finder";
 import { Panel } from "./panel";
 import type { Place } from "./place";
 import { Recording } from "./recording";
-import { SettingsStore, withEntry } from "./settings";
+import { type Settings, SettingsStore, withEntry } from "./settings";
 import { Shortcuts } from "./shortcuts";
 import { Snapshot } from "./snapshot";
 import type { Source, SourceKind } from "./source";
@@ -138,9 +138,13 @@ export class LivePage {
   #listen(): void {
     const { track, motion, sync, shortcuts } = this.#settings.current;
     initSwitches([
-      { id: "track", isOn: track, onChange: (isOn) => this.#askEngine({ track: isOn }) },
-      { id: "motion", isOn: motion, onChange: (isOn) => this.#askEngine({ motion: isOn }) },
-      { id: "sync", isOn: sync === "frame", onChange: (isOn) => this.#synchronise(isOn) },
+      { id: "track", isOn: track, onChange: (isOn) => this.#change({ track: isOn }) },
+      { id: "motion", isOn: motion, onChange: (isOn) => this.#change({ motion: isOn }) },
+      {
+        id: "sync",
+        isOn: sync === "frame",
+        onChange: (isOn) => this.#change({ sync: isOn ? "frame" : "live" }),
+      },
       { id: "mirror", isOn: false, onChange: (isOn) => this.#mirror(isOn) },
     ]);
     const keys = [
@@ -213,17 +217,11 @@ export class LivePage {
     else this.#stage.showStatus(this.#stage.video.paused ? "paused" : "live");
   }
 
-  /** A setting that a server is told when it is first asked. */
-  #askEngine(changes: { readonly track?: boolean; readonly motion?: boolean }): void {
+  #change(changes: Partial<Pick<Settings, "track" | "motion" | "sync">>): void {
     this.#settings.change(changes);
     this.#watch.configure(changes);
-    if (this.#finder.place !== "device") this.#finder.load();
-  }
-
-  #synchronise(isExact: boolean): void {
-    const sync = isExact ? "frame" : "live";
-    this.#settings.change({ sync });
-    this.#watch.configure({ sync });
+    // In a stream that is sent as such only the server sees what moves: it is asked anew.
+    if (changes.motion !== undefined && this.#finder.place === "webrtc") this.#finder.load();
   }
 
   /** The user's choice for cameras that look as this one does. */

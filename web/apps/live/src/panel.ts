@@ -14,7 +14,7 @@ export interface Figures {
 }
 
 const BACKEND_NAMES: Readonly<Record<Backend["name"], string>> = {
-  wasm: "WebAssembly",
+  wasm: "Wasm",
   webgpu: "WebGPU",
   webgl: "WebGL",
 };
