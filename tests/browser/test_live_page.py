@@ -351,7 +351,10 @@ def test_a_phone_turns_between_its_cameras_and_mirrors_the_front_one(
     browser_flags: tuple[str, ...],
     page_in: Callable[..., LivePage],
 ) -> None:
-    cameras = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2")
+    cameras = (
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream=device-count=2",
+    )
     launched = playwright.chromium.launch(
         executable_path=chromium_path, args=[*browser_flags, *cameras]
     )
@@ -406,7 +409,7 @@ LOOK = """() => {
   const small = [];
   for (const node of document.querySelectorAll("button, select, summary, input")) {
     if (!shown(node) || node.disabled || node.type === "file") continue;
-    const area = node.closest("label") ?? node;
+    const area = node.type === "checkbox" ? node.closest("label") : node;
     const { width, height } = area.getBoundingClientRect();
     const isLink = node.classList.contains("link"); // its ::after is 26 px higher
     if (width < 44 || height + (isLink ? 26 : 0) < 44) small.push([node.id, width, height]);
