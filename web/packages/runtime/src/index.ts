@@ -60,7 +60,13 @@ export type { Rect } from "./video/fit";
 export { type FrameWatcher, grabFrame, streamOf, watchFrames } from "./video/frames";
 export type { LoopFigures, Source } from "./video/loop";
 export { Overlay, type OverlaySettings } from "./video/overlay";
-export { type Drawing, drawDetections, type LineMark, type ZoneMark } from "./video/paint";
+export {
+  type Drawing,
+  drawDetections,
+  type LineMark,
+  type PlainLook,
+  type ZoneMark,
+} from "./video/paint";
 export type { Shown } from "./video/placement";
 export {
   VideoWatch,

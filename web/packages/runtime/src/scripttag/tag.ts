@@ -13,6 +13,8 @@ import { followVideo } from "./source";
 /** Dispatched on document with every answer; `detail` is the array that a server of 2017 sends. */
 const EVENT = "objectDetection";
 
+const LOOK = { color: "cyan", lineWidth: 4, fontFamily: "Verdana", fontSize: 20 };
+
 /** Do what the attributes of the script ask for, until the page is left. */
 export function runScriptTag(script: HTMLScriptElement, kind: TagKind): void {
   const reporter = new Reporter();
@@ -33,6 +35,7 @@ function attachTo(video: HTMLVideoElement, options: TagOptions, reporter: Report
   const watch = watchVideo(video, {
     ...place,
     ...settings,
+    look: LOOK,
     onReady: (engine) => {
       model = engine.detector?.manifest.name ?? "";
     },

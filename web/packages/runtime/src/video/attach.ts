@@ -14,6 +14,7 @@ import {
   type Transport,
 } from "./engine";
 import { Overlay } from "./overlay";
+import type { PlainLook } from "./paint";
 import { DEFAULT_SETTINGS, VideoWatch, type WatchListener, type WatchSettings } from "./watch";
 
 /** Where the objects are found: on this device, or on a server. */
@@ -32,6 +33,8 @@ export interface WatchPlace extends Omit<DetectorOptions, "model" | "onProgress"
 export interface WatchOptions extends Partial<WatchSettings>, WatchPlace, WatchListener {
   /** Whether boxes are drawn over the video; by default they are. */
   readonly overlay?: boolean;
+  /** How boxes look; by default they have the colours of their classes. */
+  readonly look?: PlainLook;
   /** The model's file is on its way. */
   readonly onProgress?: ProgressListener;
   /** The engine is there, with the model's labels if it is on this device. */
@@ -75,8 +78,8 @@ const ENGINES = { http: HttpEngine, websocket: SocketEngine, webrtc: PeerEngine 
  * `close()` ends it and removes what was drawn.
  */
 export function watchVideo(video: HTMLVideoElement, options: WatchOptions): VideoWatch {
-  const { overlay = true, mirror = DEFAULT_SETTINGS.mirror } = options;
-  return new OwnedWatch(video, overlay ? new Overlay(video, { mirror }) : null, options);
+  const { overlay = true, mirror = DEFAULT_SETTINGS.mirror, look } = options;
+  return new OwnedWatch(video, overlay ? new Overlay(video, { mirror }, look) : null, options);
 }
 
 /** A watch that opens and closes its engine itself. */

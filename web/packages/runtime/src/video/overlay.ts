@@ -1,6 +1,6 @@
 /** Boxes over a picture that a page shows, and beneath them the frame they were found in. */
 import { fitRect } from "./fit";
-import type { Drawing, Scene } from "./paint";
+import type { Drawing, PlainLook, Scene } from "./paint";
 import { isFullscreen, placeOver, type Shown } from "./placement";
 import { BoxSurface, PictureSurface, type Surface } from "./surface";
 
@@ -23,6 +23,7 @@ export class Overlay {
   #surface: Surface = new BoxSurface();
   /** Seen until the worker has painted. */
   #former: Surface | null = null;
+  readonly #look: PlainLook | undefined;
   #settings: OverlaySettings;
   #shown: Shown;
   /** What the page had set before the element was mirrored here. */
@@ -35,7 +36,8 @@ export class Overlay {
   #shownAt = Number.NEGATIVE_INFINITY;
   #usualMs = 0;
 
-  constructor(shown: Shown, settings: OverlaySettings) {
+  constructor(shown: Shown, settings: OverlaySettings, look?: PlainLook) {
+    this.#look = look;
     this.#settings = settings;
     this.#shown = shown;
     document.addEventListener("fullscreenchange", this.#fit);
@@ -71,7 +73,7 @@ export class Overlay {
       if (this.#drawing !== null) this.#usualMs = now - this.#shownAt;
       this.#shownAt = now;
     }
-    this.#drawing = drawing;
+    this.#drawing = { ...drawing, look: this.#look };
     const frame = this.#canShow(picture) ? picture : null;
     if (picture && frame === null) picture.close();
     if (frame && this.#surface instanceof BoxSurface) this.#paintInWorker();

@@ -22,6 +22,14 @@ export interface ZoneMark {
   readonly count?: string;
 }
 
+/** One colour for all boxes, with plain text within: as pages know it that have their own looks. */
+export interface PlainLook {
+  readonly color: string;
+  readonly lineWidth: number;
+  readonly fontFamily: string;
+  readonly fontSize: number;
+}
+
 /** Detections in pixels of a width x height picture. */
 export interface Drawing {
   readonly detections: readonly Detection[];
@@ -29,6 +37,8 @@ export interface Drawing {
   readonly height: number;
   readonly lines?: readonly LineMark[];
   readonly zones?: readonly ZoneMark[];
+  /** By default boxes have the colours of their classes. */
+  readonly look?: PlainLook | undefined;
 }
 
 /** A drawing and its place on a canvas of `width` x `height` CSS pixels. */
@@ -104,8 +114,32 @@ export function drawDetections(
   });
   // The best last, so that it lies on top; labels after all boxes, so that no line crosses them.
   placed.reverse();
-  for (const { found, box } of placed) drawBox(context, box, found.labelId);
-  for (const { found, box } of placed) drawLabel(pen, box, found);
+  const { look } = drawing;
+  if (look === undefined) {
+    for (const { found, box } of placed) drawBox(context, box, found.labelId);
+    for (const { found, box } of placed) drawLabel(pen, box, found);
+  } else {
+    for (const { found, box } of placed) drawPlainly(pen, box, found, look);
+  }
+  context.restore();
+}
+
+function drawPlainly(
+  { context, isMirrored }: Pen,
+  box: Rect,
+  { label, score }: Detection,
+  { color, lineWidth, fontFamily, fontSize }: PlainLook,
+): void {
+  context.lineWidth = lineWidth;
+  context.strokeStyle = color;
+  context.strokeRect(box.x, box.y, box.width, box.height);
+  context.save();
+  context.translate(box.x + (isMirrored ? box.width : 0), box.y);
+  if (isMirrored) context.scale(-1, 1);
+  context.font = `${fontSize}px ${fontFamily}`;
+  context.textBaseline = "top";
+  context.fillStyle = color;
+  context.fillText(`${label} - ${Math.round(score * 100)}%`, lineWidth + 1, lineWidth + 1);
   context.restore();
 }
 
