@@ -25,24 +25,27 @@ async function start(): Promise<void> {
 
 /** The button that runs it. */
 async function showExample(place: HTMLElement, model: string): Promise<HTMLButtonElement> {
-  const text = await read(`examples/${place.dataset.example}.html`);
-  const template = document.createElement("template");
-  template.innerHTML = text.replaceAll("NAME", encodeURIComponent(model));
+  const text = (await read(`examples/${place.dataset.example}.html`)).replaceAll(
+    "NAME",
+    encodeURIComponent(model),
+  );
+  // Unlike those of innerHTML, its scripts run once they are in the page.
+  const parse = () => document.createRange().createContextualFragment(text);
   const stage = document.createElement("div");
   stage.className = "stage";
   const run = document.createElement("button");
   run.type = "button";
   run.textContent = "Run";
   run.addEventListener("click", () => {
-    const copy = document.importNode(template.content, true);
+    const copy = parse();
     if (clipUrl !== null) for (const video of copy.querySelectorAll("video")) video.src = clipUrl;
     stage.replaceChildren(copy);
   });
   stage.append(run);
   const code = document.createElement("div");
   code.className = "code";
-  code.append(block(template.innerHTML));
-  for (const script of template.content.querySelectorAll<HTMLScriptElement>("[type=module]")) {
+  code.append(block(text));
+  for (const script of parse().querySelectorAll<HTMLScriptElement>("[type=module]")) {
     const source = script.getAttribute("src") ?? "";
     code.append(block(await read(source), source));
   }
