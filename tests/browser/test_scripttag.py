@@ -27,7 +27,7 @@ from tests.server.rtc_network import address_for_ice
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TOKEN = "correct-horse"
-# One object, wider than its label on a small video: height and width are its bottom and right edges.
+# One object, wider than its label: height and width are its bottom and right edges.
 ANSWER_2017: list[dict[str, Any]] = [
     {"name": "webrtcHacks Sample", "version": "0.0.1", "numObjects": 1, "threshold": 0.5},
     {
