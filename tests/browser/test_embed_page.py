@@ -31,6 +31,12 @@ def test_each_example_runs_and_shows_its_code(
     assert "/models/deimv2-femto" in page.inner_text("[data-example=function] .code")
 
     opened.until("document.querySelector('#found')?.textContent.includes('bottle')")
+    page.evaluate(
+        "document.addEventListener('sightline-detections',"
+        " ({ detail }) => { window.seen = detail.detections; })"
+    )
+    run(page, "element")
+    opened.until("window.seen?.some(({ label }) => label === 'bottle')")
     run(page, "counting")
     opened.until("document.querySelector('#events')?.textContent.includes(': enter left half')")
     run(page, "scripttag")

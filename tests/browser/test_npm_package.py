@@ -54,6 +54,7 @@ def test_its_folder_is_all_that_a_page_needs(
     assert described["name"] == "@sightline/web"
     for entry in described["exports"]["."].values():
         assert (package / entry).is_file()
+    assert {"sightline.js", "sightline-video.js"} <= {path.name for path in package.iterdir()}
     assert {"LICENSE", "NOTICE", "licenses.txt"} <= {path.name for path in package.iterdir()}
 
     root = tmp_path / "root"

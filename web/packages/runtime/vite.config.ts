@@ -58,6 +58,7 @@ export default defineConfig({
     rolldownOptions: {
       input: {
         sightline: resolve(here, "src/index.ts"),
+        "sightline-video": resolve(here, "src/element/index.ts"),
         package: resolve(here, "src/package.ts"),
       },
       preserveEntrySignatures: "exports-only",

@@ -38,7 +38,7 @@ async function showExample(place: HTMLElement, model: string): Promise<HTMLButto
   run.textContent = "Run";
   run.addEventListener("click", () => {
     const copy = parse();
-    if (clipUrl !== null) for (const video of copy.querySelectorAll("video")) video.src = clipUrl;
+    if (clipUrl !== null) replaceClip(copy, clipUrl);
     stage.replaceChildren(copy);
   });
   stage.append(run);
@@ -47,10 +47,16 @@ async function showExample(place: HTMLElement, model: string): Promise<HTMLButto
   code.append(block(text));
   for (const script of parse().querySelectorAll<HTMLScriptElement>("[type=module]")) {
     const source = script.getAttribute("src") ?? "";
+    if (!source.startsWith("examples/")) continue; // the runtime's own
     code.append(block(await read(source), source));
   }
   place.append(stage, code);
   return run;
+}
+
+function replaceClip(copy: DocumentFragment, url: string): void {
+  for (const shown of copy.querySelectorAll("video, sightline-video"))
+    shown.setAttribute("src", url);
 }
 
 async function read(url: string): Promise<string> {
