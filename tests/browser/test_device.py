@@ -304,6 +304,18 @@ def test_tensorflow_js_finds_what_onnx_runtime_finds(
     assert not [url for url in lab.requested[before:] if "ort-wasm" in url]
 
 
+def test_the_live_page_runs_both_runtimes(
+    live: Callable[..., LivePage], atto_url: str, bear: Path
+) -> None:
+    page = live(url=atto_url).open("?threads=1").until_ready().choose_file(bear)
+    expected = page.until_found()
+    page.page.select_option("#models", "atto-tfjs")
+    page.until("window.sightline.stats.model === 'atto-tfjs'")
+    found = page.until_ready().until_found()
+    assert page.page.inner_text("#backend").startswith("TF.js")
+    assert [each["label"] for each in found] == [each["label"] for each in expected]
+
+
 def test_a_model_for_another_runtime_is_refused(lab: Lab) -> None:
     error = lab.failure(ATTO, runtime="tfjs")
     assert error["code"] == "backend-unsupported"

@@ -45,6 +45,13 @@ describe("parseCatalogue", () => {
     );
   });
 
+  it("has pages run graph models of TensorFlow.js", () => {
+    const files = { "model.json": "/models/c/1/model.json" };
+    const [model] = parseCatalogue({ models: [{ ...FILES, files }] }, BASE).models;
+    expect(model.location?.graphUrl).toBe("https://example.test/models/c/1/model.json");
+    expect(placesOf(model)).toEqual(["device"]);
+  });
+
   it("says why there is none", () => {
     expect(() => parseCatalogue({ models: [] }, BASE)).toThrow("start it with one");
     expect(() => parseCatalogue({ models: [FILES] }, BASE)).toThrow(NoModels);

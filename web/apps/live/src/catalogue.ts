@@ -53,7 +53,7 @@ export function parseCatalogue(value: unknown, base: URL): Catalogue {
 }
 
 function parseModel(item: unknown, base: URL): CatalogueModel {
-  const { name, manifest, graph, labels, score_threshold, detects } = (item ?? {}) as Record<
+  const { name, manifest, graph, files, labels, score_threshold, detects } = (item ?? {}) as Record<
     string,
     unknown
   >;
@@ -63,11 +63,13 @@ function parseModel(item: unknown, base: URL): CatalogueModel {
     throw wrong(base, "models[].labels, .score_threshold");
   }
   const manifestUrl = new URL(manifest, base).href;
+  // A model for TensorFlow.js has no ONNX graph; this is the file that it is opened by.
+  const opened = graph ?? (files as Record<string, string> | undefined)?.["model.json"] ?? null;
   return {
     name,
     labels: labels.map(String),
     scoreThreshold: score_threshold,
-    location: graph === null ? null : { manifestUrl, graphUrl: new URL(graph, base).href },
+    location: opened === null ? null : { manifestUrl, graphUrl: new URL(opened, base).href },
     isServed: detects !== false, // a server that does not say so is one that does
   };
 }
