@@ -1,0 +1,148 @@
+"""<sightline-video>: attributes and events, what fails is told of and tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+from tests.browser.conftest import LivePage, serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MODEL = "/models/deimv2-atto/"
+CLIP = {"src": "/sample-clip", "muted": "", "autoplay": "", "loop": ""}
+HAS_FOUND = "lab.last('sightline-detections')?.detections.length > 0"
+
+# Under the server's own content policy; what happens is kept.
+PREPARE = """async () => {
+  await import("/sightline-video.js");
+  document.body.replaceChildren();
+  const told = [];
+  for (const name of ["ready", "progress", "detections", "count", "error", "state"]) {
+    document.addEventListener(`sightline-${name}`, (event) => told.push(event));
+  }
+  window.lab = {
+    told,
+    element: null,
+    make(attributes, within = "") {
+      const element = document.createElement("sightline-video");
+      for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+      if (within) element.append(document.createElement(within));
+      document.body.append(element);
+      this.element = element;
+    },
+    last: (name) => told.findLast(({ type }) => type === name)?.detail,
+    codes: () => told.filter(({ type }) => type === "sightline-error")
+      .map(({ detail }) => [detail.error.code, detail.isOver]),
+    part: (name) => lab.element.shadowRoot.querySelector(`[part=${name}]`),
+    sees: (name) => lab.part(name).checkVisibility(),
+    forget() { told.length = 0; },
+  };
+}"""
+
+
+class Lab(LivePage):
+    """A page of the server with the element's script."""
+
+    def load(self) -> Lab:
+        self.page.goto(urljoin(self.url, "/licenses.txt"))
+        self.page.evaluate(PREPARE)
+        return self
+
+    def make(self, attributes: dict[str, str], within: str = "") -> Lab:
+        self.page.evaluate("([...how]) => lab.make(...how)", [attributes, within])
+        return self
+
+    def set(self, name: str, value: str) -> None:
+        self.page.evaluate("([...how]) => lab.element.setAttribute(...how)", [name, value])
+
+    def codes(self) -> list[Any]:
+        return list(self.page.evaluate("lab.codes()"))
+
+    def describe(self) -> str:
+        told = self.page.evaluate("lab.told.slice(-5).map(({type}) => type)")
+        state = self.page.evaluate("lab.element.state")
+        return f"{state}, told {told}, problems {self.codes()}, errors {self.errors}"
+
+
+@pytest.fixture(scope="module")
+def atto_url(built_page: None, atto_bundle: Path, shared: Path) -> Iterator[str]:
+    with serving((atto_bundle,), shared) as url:
+        yield url
+
+
+@pytest.fixture
+def lab(live: Callable[..., LivePage], atto_url: str) -> Callable[..., Lab]:
+    def make(**settings: Any) -> Lab:
+        return Lab(live(**settings).page, atto_url).load()
+
+    return make
+
+
+def test_it_finds_objects_and_follows_its_attributes(lab: Callable[..., Lab]) -> None:
+    page = lab().make({"model": MODEL, "controls": "", "track": "", **CLIP})
+    page.until(HAS_FOUND)
+    assert page.page.evaluate("lab.last('sightline-ready').labels").count("bottle") == 1
+    progress = page.page.evaluate("lab.last('sightline-progress')")
+    assert progress["loadedBytes"] == progress["totalBytes"] > 0
+    assert page.page.evaluate("lab.last('sightline-state').state") == "ready"
+    page.until("lab.part('summary').textContent !== ''")
+    page.until("lab.element.shadowRoot.querySelectorAll('.sightline-overlay').length === 1")
+    assert not page.page.evaluate("lab.sees('loading')")
+
+    page.set("classes", "no such thing")
+    page.until("lab.element.result?.detections.length === 0")
+    page.page.evaluate("lab.element.removeAttribute('classes')")
+    page.until("lab.element.result?.detections.length > 0")
+    page.page.evaluate(
+        "lab.element.zones = [{name: 'all', points: [[0, 0], [1, 0], [1, 1], [0, 1]]}]"
+    )
+    page.until("lab.element.counts?.zones.all.entered > 0")
+    assert page.page.evaluate("lab.last('sightline-count').zone") == "all"
+
+    page.page.get_by_role("button", name="Pause").press("Enter")
+    page.until("lab.element.video.paused")
+    page.page.get_by_role("button", name="Play").press("Enter")
+    page.until("!lab.element.video.paused")
+    page.page.get_by_role("button", name="Full screen").press("Enter")
+    page.until("document.fullscreenElement === lab.element")
+    assert page.codes() == [] and page.errors == []
+
+
+def test_a_camera_is_given_back_and_taken_up_again(lab: Callable[..., Lab]) -> None:
+    page = lab(permissions=["camera"]).make({"model": MODEL, "camera": "user"})
+    page.until(HAS_FOUND)
+    page.page.evaluate("lab.track = lab.element.video.srcObject.getTracks()[0]")
+    # Chromium's fake camera cannot be unplugged: the events are what a browser sends then.
+    page.page.evaluate("lab.track.dispatchEvent(new Event('ended')), lab.forget()")
+    page.until("lab.sees('problem')")
+    assert page.page.evaluate("lab.track.readyState") == "ended"
+    page.page.evaluate("navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+    page.until(HAS_FOUND)
+    assert not page.page.evaluate("lab.sees('problem')")
+
+    page.page.evaluate("lab.track = lab.element.video.srcObject.getTracks()[0]")
+    page.page.evaluate("lab.element.remove(), lab.forget()")
+    assert page.page.evaluate("lab.track.readyState") == "ended"
+    assert page.page.evaluate("lab.element.video") is None
+    page.page.evaluate("document.body.append(lab.element)")
+    page.until(HAS_FOUND)
+    page.page.evaluate("lab.element.removeAttribute('camera'), lab.forget()")
+    for name, value in CLIP.items():
+        page.set(name, value)
+    page.until(HAS_FOUND)
+    assert page.page.evaluate("lab.element.video.srcObject") is None
+
+
+def test_a_server_can_look_at_the_pages_own_video(lab: Callable[..., Lab]) -> None:
+    page = lab(permissions=["camera"])
+    page.make({"transport": "websocket", "camera": ""}, within="video")
+    page.until(HAS_FOUND)
+    assert page.page.evaluate("lab.element.video === lab.element.querySelector('video')")
+    assert page.page.evaluate("lab.element.state") == "ready"
+    page.set("transport", "pigeon")
+    page.until("lab.sees('problem')")
+    assert page.codes() == [["config-invalid", True]]
