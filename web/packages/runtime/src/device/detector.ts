@@ -56,6 +56,8 @@ export interface DetectOptions {
   readonly threshold?: number;
   /** Whether nothing is to be computed where nothing has moved. */
   readonly motion?: boolean;
+  /** Of what counts as motion by default, how many times as much must move. */
+  readonly motionFactor?: number;
   /** When the frame was captured, on the clock of performance.now(); by default now. */
   readonly capturedAt?: number;
   readonly signal?: AbortSignal;
@@ -164,10 +166,11 @@ export class WorkerDetector implements Detector {
 
   async #run(frame: Frame, options: DetectOptions): Promise<DetectionResult> {
     const { threshold = this.manifest.scoreThreshold, capturedAt = performance.now() } = options;
-    const motionAtS = options.motion === true ? capturedAt / 1000 : null;
+    const { motion: isGated = false, motionFactor: factor = 1 } = options;
+    const motion = isGated ? { timeS: capturedAt / 1000, factor } : null;
     const { found, width, height, timing } = await this.#keeper.detect(frame, {
       threshold,
-      motionAtS,
+      motion,
     });
     this.#onDetected();
     const detections = found === null ? [] : this.#label(found);

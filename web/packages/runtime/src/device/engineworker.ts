@@ -4,7 +4,7 @@ import type { Model } from "../model/load";
 import type { Backend } from "./graph";
 import { hungAfterMs, isOutgrown, MOST_GPU_RUNS, medianOf, RecentMedian } from "./lifetime";
 import type { GraphOutputs } from "./postprocess";
-import { type Answer, type Frame, isVideoFrame } from "./protocol";
+import { type Answer, type Frame, isVideoFrame, type MotionRequest } from "./protocol";
 import { WorkerLink } from "./workerlink";
 
 /** For loading the runtime and the first run, which on a GPU compiles. */
@@ -13,7 +13,7 @@ const MEDIAN_OF = 15;
 
 export interface Look {
   readonly threshold: number;
-  readonly motionAtS: number | null;
+  readonly motion: MotionRequest | null;
 }
 
 export class EngineWorker {

@@ -10,6 +10,12 @@ import type { GraphOutputs, RawDetections } from "./postprocess";
 /** What can be detected on: both are transferable and hold pixels outside the JavaScript heap. */
 export type Frame = VideoFrame | ImageBitmap;
 
+/** When the frame was captured, and of what counts as motion how many times as much must move. */
+export interface MotionRequest {
+  readonly timeS: number;
+  readonly factor: number;
+}
+
 /** To the worker. It answers each message once, in order, by an answer of the same `id`. */
 export type Request =
   | { readonly kind: "open"; readonly id: number; readonly model: Model; readonly backend: Backend }
@@ -18,8 +24,8 @@ export type Request =
       readonly id: number;
       readonly frame: Frame;
       readonly threshold: number;
-      /** The capture of the frame, where nothing is to be computed if nothing has moved. */
-      readonly motionAtS: number | null;
+      /** That nothing is to be computed where nothing has moved; null: in any case. */
+      readonly motion: MotionRequest | null;
     }
   | {
       /** Run the graph on these pixels (its input's size, RGB), or on those seen last. */

@@ -71,12 +71,13 @@ async function open(request: Request & { kind: "open" }): Promise<Answer> {
 
 async function detect(request: Request & { kind: "detect" }, opened: Opened): Promise<Answer> {
   const { manifest, engine, resizer } = opened;
-  const { frame, motionAtS } = request;
+  const { frame, motion } = request;
   const start = performance.now();
   const size = shownSize(frame);
   const image = await readAndClose(frame);
   const { rgba, width, height } = image;
-  const hasMoved = motionAtS === null || gate.hasMoved(rgba, width, height, motionAtS);
+  if (motion !== null) gate.factor = motion.factor;
+  const hasMoved = motion === null || gate.hasMoved(rgba, width, height, motion.timeS);
   if (hasMoved) resizer.resize(rgba, width, height, engine.input);
   const ready = performance.now();
   const outputs = hasMoved ? await engine.run() : null;

@@ -33,7 +33,8 @@ export interface GreyImage {
 
 /** One stream's memory of what its picture looked like. */
 export class MotionGate {
-  readonly #leastShare: number;
+  /** Of the change that is asked for by default, how many times as much is. */
+  factor: number;
   #width = 0;
   #height = 0;
   #present = new Float64Array(0);
@@ -42,9 +43,8 @@ export class MotionGate {
   #timeS = 0;
   #restS = 0;
 
-  /** factor: of the change that is asked for by default, how many times as much is. */
   constructor(factor = 1) {
-    this.#leastShare = LEAST_SHARE * factor;
+    this.factor = factor;
   }
 
   /**
@@ -78,7 +78,7 @@ export class MotionGate {
       this.#present[cell] = present + ((seen[cell] as number) - present) * share;
     }
     const changed = changedShare(this.#lookedAt, this.#present);
-    if (changed <= this.#leastShare && this.#restS < REST_S) return false;
+    if (changed <= LEAST_SHARE * this.factor && this.#restS < REST_S) return false;
     this.#lookedAt.set(this.#present);
     this.#restS = 0;
     return true;
