@@ -159,7 +159,9 @@ def test_a_video_that_is_none_is_refused(live: Callable[..., LivePage], tmp_path
     assert "This video cannot be played" in problem and "holiday.mp4" in problem
 
 
-def test_a_worker_that_dies_is_reported_and_replaced(live: Callable[..., LivePage]) -> None:
+def test_workers_that_die_are_replaced_until_they_die_again_and_again(
+    live: Callable[..., LivePage],
+) -> None:
     page = live()
     page.page.add_init_script(
         "window.workers = []; const Plain = Worker;"
@@ -167,7 +169,17 @@ def test_a_worker_that_dies_is_reported_and_replaced(live: Callable[..., LivePag
         "  constructor(...all) { super(...all); window.workers.push(this); } };"
     )
     page.open("?source=sample").until_ready().until_found()
-    page.page.evaluate("window.workers.at(-1).dispatchEvent(new ErrorEvent('error'))")
+    # The detector's and the painter's.
+    page.page.evaluate("workers.splice(0).forEach((w) => w.dispatchEvent(new ErrorEvent('error')))")
+    page.until("window.workers.length > 0")
+    seen = page.page.evaluate("window.sightline.stats.framesDetected")
+    page.until(f"window.sightline.stats.framesDetected > {seen + 5}")
+    assert page.page.is_hidden("#problem")
+    for _ in range(3):  # with the first more than are replaced within a minute
+        page.until("window.workers.length > 0")
+        page.page.evaluate(
+            "workers.splice(0).forEach((w) => w.dispatchEvent(new ErrorEvent('error')))"
+        )
     assert "The detector stopped" in page.problem()
     page.page.click("#problem-retry")
     page.until_ready()
