@@ -100,6 +100,7 @@ window.lab = {
   paints,
   results,
   states,
+  startCanvas,
   async start(way, photoUrl, options = {}) {
     this.connection = await ways[way](await startCanvas(photoUrl), options);
   },

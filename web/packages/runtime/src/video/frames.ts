@@ -1,13 +1,15 @@
 /** The frames that a <video> presents, each once, ready to be handed to a detector. */
 import type { Frame } from "../device/protocol";
 import { FrameUnusable, firstLine, VideoForbidden } from "../errors";
+import { CaptureClock } from "./captureclock";
 
 export interface FrameWatcher {
   /** Whether a frame is of use now; asked before one is taken. */
   wants(now: number): boolean;
   /**
-   * Owns the frame. `capturedAt`: when the camera took it where the browser tells, else when it was
-   * presented, on the clock of performance.now().
+   * Owns the frame. `capturedAt`: when the camera took it where the browser tells, else of streams
+   * some moments later, the same for all frames, of files when it was presented; on the clock of
+   * performance.now().
    */
   onFrame(frame: Frame, capturedAt: number): void;
   /** A VideoForbidden, after which no frame follows, or a FrameUnusable after several in a row. */
@@ -22,15 +24,16 @@ export function watchFrames(video: HTMLVideoElement, watcher: FrameWatcher): () 
   let isStopped = false;
   let handle = 0;
   let unreadable = 0;
-  const take = async (capturedAt: number): Promise<void> => {
+  const clock = new CaptureClock();
+  const take = async (metadata: VideoFrameCallbackMetadata): Promise<void> => {
     const frame = await grabFrame(video);
     unreadable = 0;
     if (isStopped) frame.close();
-    else watcher.onFrame(frame, capturedAt);
+    else watcher.onFrame(frame, timeOf(video, frame, metadata, clock));
   };
   const present = async (now: number, metadata: VideoFrameCallbackMetadata): Promise<void> => {
     try {
-      if (watcher.wants(now)) await take(metadata.captureTime ?? now);
+      if (watcher.wants(now)) await take(metadata);
     } catch (reason) {
       const error = explain(video, reason);
       const isOver = error instanceof VideoForbidden;
@@ -45,6 +48,18 @@ export function watchFrames(video: HTMLVideoElement, watcher: FrameWatcher): () 
     isStopped = true;
     video.cancelVideoFrameCallback(handle);
   };
+}
+
+function timeOf(
+  { srcObject }: HTMLVideoElement,
+  frame: Frame,
+  { captureTime, presentationTime }: VideoFrameCallbackMetadata,
+  clock: CaptureClock,
+): number {
+  if (captureTime !== undefined) return captureTime;
+  // A file may be played at any speed, so that its timestamps are no time.
+  if (!(srcObject instanceof MediaStream) || !("timestamp" in frame)) return presentationTime;
+  return clock.capturedAt(frame.timestamp / 1000, presentationTime);
 }
 
 /** The frame on display. A reference where WebCodecs exist (secure pages), else a copy. */
