@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from tests.browser.conftest import LivePage, serving
+from tests.browser.conftest import REPO, LivePage, serving
+from tests.server.rtc_network import address_for_ice
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+STATIC = REPO / "src" / "sightline" / "server" / "static"
 MODEL = "/models/deimv2-atto/"
 CLIP = {"src": "/sample-clip", "muted": "", "autoplay": "", "loop": ""}
 HAS_FOUND = "lab.last('sightline-detections')?.detections.length > 0"
@@ -70,7 +75,7 @@ class Lab(LivePage):
 
 @pytest.fixture(scope="module")
 def atto_url(built_page: None, atto_bundle: Path, shared: Path) -> Iterator[str]:
-    with serving((atto_bundle,), shared) as url:
+    with address_for_ice(), serving((atto_bundle,), shared) as url:
         yield url
 
 
@@ -112,6 +117,22 @@ def test_it_finds_objects_and_follows_its_attributes(lab: Callable[..., Lab]) ->
     assert page.codes() == [] and page.errors == []
 
 
+def test_a_model_that_is_not_there_can_be_tried_again(lab: Callable[..., Lab]) -> None:
+    page = lab().make({"model": "/models/none/", **CLIP})
+    page.until("lab.sees('problem')")
+    assert page.codes() == [["model-not-found", True]]
+    assert page.page.evaluate("lab.element.state") == "failed"
+    page.page.get_by_role("button", name="Retry").click()
+    page.until("lab.codes().length === 2 && lab.sees('problem')")
+    page.set("model", MODEL)
+    page.until(HAS_FOUND)
+    assert not page.page.evaluate("lab.sees('problem')")
+    page.set("threshold", "40")
+    page.until("lab.codes().length === 3")
+    assert page.codes()[-1] == ["config-invalid", True]
+    assert 'threshold="40"' in page.page.evaluate("lab.part('problem-advice').textContent")
+
+
 def test_a_camera_is_given_back_and_taken_up_again(lab: Callable[..., Lab]) -> None:
     page = lab(permissions=["camera"]).make({"model": MODEL, "camera": "user"})
     page.until(HAS_FOUND)
@@ -137,12 +158,34 @@ def test_a_camera_is_given_back_and_taken_up_again(lab: Callable[..., Lab]) -> N
     assert page.page.evaluate("lab.element.video.srcObject") is None
 
 
-def test_a_server_can_look_at_the_pages_own_video(lab: Callable[..., Lab]) -> None:
+@pytest.mark.parametrize("transport", ["websocket", "webrtc"])
+def test_a_server_can_look_at_the_pages_own_video(lab: Callable[..., Lab], transport: str) -> None:
     page = lab(permissions=["camera"])
-    page.make({"transport": "websocket", "camera": ""}, within="video")
+    page.make({"transport": transport, "camera": ""}, within="video")
     page.until(HAS_FOUND)
     assert page.page.evaluate("lab.element.video === lab.element.querySelector('video')")
     assert page.page.evaluate("lab.element.state") == "ready"
     page.set("transport", "pigeon")
     page.until("lab.sees('problem')")
     assert page.codes() == [["config-invalid", True]]
+
+
+def test_a_video_of_another_site_without_cors_is_explained(lab: Callable[..., Lab]) -> None:
+    handler = partial(QuietFiles, directory=str(STATIC))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever).start()
+    try:
+        page = lab()
+        clip = page.url + "sample-clip"
+        page.url = f"http://127.0.0.1:{server.server_port}/"
+        page.load().make({"model": MODEL, "src": clip})
+        page.until("lab.codes().some(([code]) => code === 'video-forbidden')")
+        assert page.page.evaluate("lab.sees('problem')")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""

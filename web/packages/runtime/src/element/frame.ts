@@ -6,6 +6,8 @@ export interface FrameListener {
   onRetry(): void;
   onTogglePlay(): void;
   onToggleFullscreen(): void;
+  /** The page has put something into the element, or taken it out. */
+  onContent(): void;
 }
 
 const STYLE = `
@@ -83,6 +85,7 @@ export class VideoFrameParts {
     this.#retry.addEventListener("click", () => listener.onRetry());
     this.#play.addEventListener("click", () => listener.onTogglePlay());
     this.#fullscreen.addEventListener("click", () => listener.onToggleFullscreen());
+    this.#slot.addEventListener("slotchange", () => listener.onContent());
     for (const part of [this.#loading, this.#bar, this.#problem]) part.hidden = true;
     root.append(this.#slot, this.#loading, this.#bar, this.#problem, this.#summary);
     this.showPlaying(false);

@@ -39,6 +39,9 @@ const SAY_EVERY_MS = 4000;
 
 type Group = "settings" | "place" | "source";
 
+/** What can fail by itself: what is shown, and what finds the objects. */
+type Part = "source" | "watch";
+
 /** Attributes and what follows from a change of theirs. */
 const GROUPS = new Map<string, Group>([
   ...SETTINGS.map((name) => [name, "settings"] as const),
@@ -51,7 +54,6 @@ export class SightlineVideo extends HTMLElement {
   static readonly observedAttributes = [...GROUPS.keys(), ...PASSED, "controls"];
 
   readonly #parts: VideoFrameParts;
-  readonly #internals = this.attachInternals();
   #own: HTMLVideoElement | null = null;
   #video: HTMLVideoElement | null = null;
   #watch: VideoWatch | null = null;
@@ -61,8 +63,11 @@ export class SightlineVideo extends HTMLElement {
   #zones: readonly CountingZone[] | null = null;
   #changed = new Set<Group>();
   #state: ElementState = "loading";
+  /** What the watch does, whether or not there is something to see. */
+  #doing: ElementState = "loading";
   #saidAt = Number.NEGATIVE_INFINITY;
-  #isProblemPassing = false;
+  /** What does not work now. */
+  readonly #problems = new Map<Part, SightlineVideoEvents["sightline-error"]>();
   /** What ended the connection to the server. */
   #lost: SightlineError | null = null;
 
@@ -72,9 +77,8 @@ export class SightlineVideo extends HTMLElement {
       onRetry: () => this.retry(),
       onTogglePlay: () => this.#togglePlay(),
       onToggleFullscreen: () => this.#toggleFullscreen(),
+      onContent: () => this.#checkVideo(),
     });
-    this.#internals.role = "group";
-    this.#internals.ariaLabel = "Video with object detection";
   }
 
   /** The <video> inside: the page's own where one is put into the element. */
@@ -119,40 +123,18 @@ export class SightlineVideo extends HTMLElement {
   }
 
   connectedCallback(): void {
-    const given = this.querySelector<HTMLVideoElement>(":scope > video");
-    const video = given ?? this.#makeVideo();
-    if (given === null) this.#parts.add(video);
-    this.#video = video;
-    this.#listening = new AbortController();
-    const { signal } = this.#listening;
-    for (const kind of ["play", "playing", "pause", "ended", "emptied"]) {
-      video.addEventListener(kind, () => this.#parts.showPlaying(!video.paused), { signal });
-    }
-    this.#feed = new Feed(video, {
-      onError: (error) => this.#fail(error, true),
-      onOpen: () => {
-        this.#parts.hideProblem();
-        if (this.#state === "failed" && this.#watch?.engine) this.#setState("ready");
-      },
-    });
-    for (const name of PASSED) this.#pass(name);
-    this.#parts.showControls(isOn(this.getAttribute("controls")));
-    this.#openSource();
-    this.#openWatch();
+    if (!this.hasAttribute("role")) this.role = "group";
+    const isNamed = this.hasAttribute("aria-label") || this.hasAttribute("aria-labelledby");
+    if (!isNamed) this.ariaLabel = "Video with object detection";
+    if (this.#video === null) this.#open();
+    else this.#checkVideo();
   }
 
   disconnectedCallback(): void {
-    this.#listening.abort();
-    this.#watch?.close();
-    this.#watch = null;
-    this.#feed?.close();
-    this.#feed = null;
-    this.#own?.remove();
-    this.#own = null;
-    this.#video = null;
-    this.#changed.clear();
-    this.#parts.hideProblem();
-    this.#parts.say("");
+    // Moved to another place of the page, it goes on as it is.
+    queueMicrotask(() => {
+      if (!this.isConnected) this.#close();
+    });
   }
 
   attributeChangedCallback(name: string, former: string | null, text: string | null): void {
@@ -170,6 +152,53 @@ export class SightlineVideo extends HTMLElement {
     this.#openWatch();
   }
 
+  #open(): void {
+    const given = this.#findGiven();
+    const video = given ?? this.#makeVideo();
+    if (given === null) this.#parts.add(video);
+    this.#video = video;
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    for (const kind of ["play", "playing", "pause", "ended", "emptied"]) {
+      video.addEventListener(kind, () => this.#parts.showPlaying(!video.paused), { signal });
+    }
+    this.#feed = new Feed(video, {
+      onError: (error) => this.#fail("source", error, true),
+      onOpen: () => this.#heal("source"),
+    });
+    for (const name of PASSED) this.#pass(name);
+    this.#parts.showControls(isOn(this.getAttribute("controls")));
+    this.#openSource();
+    this.#openWatch();
+  }
+
+  #close(): void {
+    this.#listening.abort();
+    this.#watch?.close();
+    this.#watch = null;
+    this.#feed?.close();
+    this.#feed = null;
+    this.#own?.remove();
+    this.#own = null;
+    this.#video = null;
+    this.#changed.clear();
+    this.#problems.clear();
+    this.#parts.hideProblem();
+    this.#parts.say("");
+  }
+
+  #findGiven(): HTMLVideoElement | null {
+    return this.querySelector<HTMLVideoElement>(":scope > video");
+  }
+
+  /** The page's own video may come and go: parsers and frameworks add it when they get there. */
+  #checkVideo(): void {
+    const given = this.#findGiven();
+    if (this.#video === null || given === (this.#own === null ? this.#video : null)) return;
+    this.#close();
+    this.#open();
+  }
+
   /** Several attributes set one after the other are one change. */
   #change(group: Group): void {
     if (this.#video === null) return;
@@ -181,7 +210,7 @@ export class SightlineVideo extends HTMLElement {
     const changed = this.#changed;
     this.#changed = new Set();
     if (this.#video === null) return;
-    const hasFailed = this.#state === "failed";
+    const hasFailed = this.#problems.get("watch")?.isOver === true;
     if (changed.has("source")) this.#openSource();
     if (changed.has("place") || hasFailed || this.#watch === null) this.#openWatch();
     else if (changed.has("settings")) {
@@ -208,7 +237,7 @@ export class SightlineVideo extends HTMLElement {
   }
 
   #openSource(): void {
-    this.#parts.hideProblem();
+    this.#heal("source");
     const camera = this.getAttribute("camera");
     this.#feed?.open({
       src: this.getAttribute("src"),
@@ -232,6 +261,7 @@ export class SightlineVideo extends HTMLElement {
     this.#lost = null;
     if (video === null) return;
     this.#setState("loading");
+    this.#heal("watch");
     this.#try(() => {
       this.#watch = watchVideo(video, this.#readOptions());
     });
@@ -265,7 +295,7 @@ export class SightlineVideo extends HTMLElement {
       onCount: (event) => this.#emit("sightline-count", event),
       onError: (error) => {
         const isLost = error === this.#lost || error instanceof VideoForbidden;
-        this.#fail(error, isLost || !this.#watch?.engine);
+        this.#fail("watch", error, isLost || !this.#watch?.engine);
       },
     };
   }
@@ -273,18 +303,18 @@ export class SightlineVideo extends HTMLElement {
   #follow(state: RemoteState): void {
     if (state.kind === "ready") {
       this.#setState("ready");
-      if (this.#isProblemPassing) this.#parts.hideProblem();
+      this.#heal("watch");
       this.#emit("sightline-ready", { labels: state.labels });
     } else if (state.kind === "failed") {
       this.#lost = state.error; // and told of as an error too
     } else {
       this.#setState("connecting");
-      if (state.kind === "waiting") this.#fail(state.error, false);
+      if (state.kind === "waiting") this.#fail("watch", state.error, false);
     }
   }
 
   #take(result: WatchResult): void {
-    if (this.#isProblemPassing) this.#parts.hideProblem();
+    for (const [part, { isOver }] of this.#problems) if (!isOver) this.#heal(part);
     this.#emit("sightline-detections", result);
     const now = performance.now();
     if (now - this.#saidAt < SAY_EVERY_MS) return;
@@ -296,23 +326,35 @@ export class SightlineVideo extends HTMLElement {
     try {
       act();
     } catch (error) {
-      this.#fail(error, true);
+      this.#fail("watch", error, true);
     }
   }
 
-  #fail(reason: unknown, isOver: boolean): void {
+  #fail(part: Part, reason: unknown, isOver: boolean): void {
     const error = reason instanceof SightlineError ? reason : new SightlineError(firstLine(reason));
-    this.#isProblemPassing = !isOver;
-    if (isOver) {
-      this.#setState("failed");
-      this.#watch?.clear();
-    }
-    this.#parts.showProblem(describeProblem(error), isOver);
+    this.#problems.set(part, { error, isOver });
+    if (isOver) this.#watch?.clear();
+    this.#showState();
     this.#emit("sightline-error", { error, isOver });
   }
 
+  #heal(part: Part): void {
+    if (this.#problems.delete(part)) this.#showState();
+  }
+
   #setState(state: ElementState): void {
+    this.#doing = state;
     this.#parts.showLoading(state === "loading" && this.hasAttribute("model") ? 0 : null);
+    this.#showState();
+  }
+
+  #showState(): void {
+    const problems = [...this.#problems.values()];
+    const worst = problems.find(({ isOver }) => isOver) ?? problems[0];
+    if (worst === undefined) this.#parts.hideProblem();
+    else this.#parts.showProblem(describeProblem(worst.error), worst.isOver);
+    if (worst?.isOver) this.#parts.showLoading(null);
+    const state = worst?.isOver ? "failed" : this.#doing;
     if (state === this.#state) return;
     this.#state = state;
     this.#emit("sightline-state", { state });
@@ -322,13 +364,13 @@ export class SightlineVideo extends HTMLElement {
     const video = this.#video;
     if (video === null) return;
     if (!video.paused) video.pause();
-    else video.play().catch((error: unknown) => this.#fail(error, false));
+    else video.play().catch((error: unknown) => this.#fail("source", error, false));
   }
 
   #toggleFullscreen(): void {
     const isFull = this.matches(":fullscreen");
     const turned = isFull ? document.exitFullscreen() : this.requestFullscreen();
-    turned.catch((error: unknown) => this.#fail(error, false));
+    turned.catch((error: unknown) => this.#fail("source", error, false));
   }
 
   #emit<K extends keyof SightlineVideoEvents>(name: K, detail: SightlineVideoEvents[K]): void {

@@ -183,12 +183,14 @@ export class VideoLoop {
       );
     }
     const ring = new FrameRing();
+    let isAnswered = false; // before, kept frames would only be missing to the camera
     const stopRing = watchFrames(this.#video, {
-      wants: () => this.#settings().keepsPictures,
+      wants: () => isAnswered && this.#settings().keepsPictures,
       onFrame: (frame, capturedAt) => ring.add(frame, capturedAt),
       onError: () => undefined, // the server sees the stream all the same
     });
     const stopStream = watch(stream, (result) => {
+      isAnswered = true;
       const { videoWidth, videoHeight } = this.#video;
       const picture = ring.take(result.capturedAt);
       this.#show(scaleTo(result, videoWidth, videoHeight), result.capturedAt, picture);

@@ -1,8 +1,11 @@
 /** The last frames of a video that is looked at elsewhere, until what is in them is known. */
 import type { Frame } from "../device/protocol";
 
-/** A camera has few buffers: Chromium's capture stalls when about ten are held. */
-const MOST_KEPT = 6;
+/**
+ * A camera has few buffers. Chromium's has ten, and when all are held it gives no further frame
+ * until one is free: the page's video, its overlay, the encoder and the camera need some too.
+ */
+const MOST_KEPT = 4;
 /** Half a frame at 15 a second: a kept frame further away is another one. */
 const SAME_WITHIN_MS = 34;
 
