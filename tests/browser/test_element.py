@@ -22,8 +22,8 @@ CLIP = {"src": "/sample-clip", "muted": "", "autoplay": "", "loop": ""}
 HAS_FOUND = "lab.last('sightline-detections')?.detections.length > 0"
 
 # Under the server's own content policy; what happens is kept.
-PREPARE = """async () => {
-  await import("/sightline-video.js");
+PREPARE = """async (server) => {
+  await import(new URL("/sightline-video.js", server));
   document.body.replaceChildren();
   const told = [];
   for (const name of ["ready", "progress", "detections", "count", "error", "state"]) {
@@ -52,9 +52,9 @@ PREPARE = """async () => {
 class Lab(LivePage):
     """A page of the server with the element's script."""
 
-    def load(self) -> Lab:
-        self.page.goto(urljoin(self.url, "/licenses.txt"))
-        self.page.evaluate(PREPARE)
+    def load(self, origin: str | None = None) -> Lab:
+        self.page.goto(urljoin(origin or self.url, "/licenses.txt"))
+        self.page.evaluate(PREPARE, self.url)
         return self
 
     def make(self, attributes: dict[str, str], within: str = "") -> Lab:
@@ -170,22 +170,91 @@ def test_a_server_can_look_at_the_pages_own_video(lab: Callable[..., Lab], trans
     assert page.codes() == [["config-invalid", True]]
 
 
-def test_a_video_of_another_site_without_cors_is_explained(lab: Callable[..., Lab]) -> None:
+def test_moved_in_the_page_it_goes_on(lab: Callable[..., Lab]) -> None:
+    page = lab().make({"model": MODEL, **CLIP})
+    page.until(HAS_FOUND)
+    page.page.evaluate("lab.video = lab.element.video, lab.forget()")
+    # As frameworks do it that put a list in another order, and into a component.
+    page.page.evaluate("document.body.append(document.createElement('p'), lab.element)")
+    page.until(HAS_FOUND)
+    page.page.evaluate(
+        "lab.forget(), document.querySelector('p').attachShadow({mode: 'open'}).append(lab.element)"
+    )
+    page.until(HAS_FOUND)
+    assert page.page.evaluate("lab.element.video === lab.video && !lab.video.paused")
+    kinds = page.page.evaluate("[...new Set(lab.told.map(({type}) => type))]")
+    assert kinds == ["sightline-detections"], "nothing is loaded anew"
+
+
+def test_a_video_may_be_put_in_when_the_element_is_there(lab: Callable[..., Lab]) -> None:
+    page = lab(permissions=["camera"]).make({"model": MODEL, "camera": ""})
+    page.page.evaluate("lab.element.append(document.createElement('video'))")
+    page.until(HAS_FOUND)
+    assert page.page.evaluate("lab.element.video === lab.element.querySelector('video')")
+    assert page.page.evaluate("lab.element.shadowRoot.querySelector('video')") is None
+    page.page.evaluate("lab.element.querySelector('video').remove(), lab.forget()")
+    page.until(HAS_FOUND)
+    assert page.page.evaluate("lab.element.video === lab.element.shadowRoot.querySelector('video')")
+    assert page.codes() == [] and page.errors == []
+
+
+def test_removed_while_it_loads_it_ends_and_begins_anew(lab: Callable[..., Lab]) -> None:
+    page = lab().make({"model": MODEL, **CLIP})
+    page.until("lab.last('sightline-progress')")
+    page.page.evaluate("lab.element.remove()")
+    page.page.evaluate("lab.forget()")
+    page.page.wait_for_timeout(1000)
+    assert page.page.evaluate("lab.told.length") == 0
+    page.page.evaluate("document.body.append(lab.element)")
+    page.until(HAS_FOUND)
+    assert page.codes() == [] and page.errors == []
+
+
+def test_two_elements_find_their_own(lab: Callable[..., Lab]) -> None:
+    page = lab().make({"model": MODEL, "id": "all", "aria-label": "Bottles", **CLIP})
+    page.make({"model": MODEL, "id": "none", "classes": "no such thing", **CLIP})
+    for name, count in (("all", "length > 0"), ("none", "length === 0")):
+        page.until(f"document.getElementById('{name}').result?.detections.{count}")
+    for name in ("Bottles", "Video with object detection"):
+        assert page.page.get_by_role("group", name=name, exact=True).count() == 1
+    page.page.evaluate("document.getElementById('none').remove(), lab.forget()")
+    page.until(HAS_FOUND)
+    assert page.codes() == [] and page.errors == []
+
+
+@pytest.fixture
+def other_site(built_page: None) -> Iterator[str]:
+    """The address of the built files on a plain file server."""
     handler = partial(QuietFiles, directory=str(STATIC))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever).start()
-    try:
-        page = lab()
-        clip = page.url + "sample-clip"
-        page.url = f"http://127.0.0.1:{server.server_port}/"
-        page.load().make({"model": MODEL, "src": clip})
-        page.until("lab.codes().some(([code]) => code === 'video-forbidden')")
-        assert page.page.evaluate("lab.sees('problem')")
-    finally:
-        server.shutdown()
-        server.server_close()
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 class QuietFiles(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
+
+
+def test_a_video_of_another_site_without_cors_is_explained(
+    live: Callable[..., LivePage], other_site: str, atto_url: str
+) -> None:
+    page = Lab(live().page, other_site).load()
+    page.make({"model": MODEL, "src": urljoin(atto_url, "/sample-clip")})
+    page.until("lab.codes().some(([code]) => code === 'video-forbidden')")
+    assert page.page.evaluate("lab.sees('problem') && lab.element.state === 'failed'")
+
+
+def test_a_page_of_another_site_uses_the_servers_element(
+    live: Callable[..., LivePage], serve: Callable[..., str], atto_bundle: Path, other_site: str
+) -> None:
+    url = serve(atto_bundle, options=("--cors-origin", other_site))
+    page = Lab(live().page, url).load(other_site)
+    clip = {**CLIP, "src": urljoin(url, CLIP["src"])}
+    page.make({"model": urljoin(url, MODEL), **clip})
+    page.until(HAS_FOUND)
+    assert page.codes() == [] and page.errors == []
