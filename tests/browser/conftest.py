@@ -143,12 +143,12 @@ def built_page() -> None:
 
 
 @pytest.fixture(scope="session")
-def bundles(coco_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The COCO bundle, and a copy of it under another name that shows only what it is sure of."""
+def bundles(atto_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The smallest COCO model, and a copy of it under another name that shows only what it is sure of."""
     copy = tmp_path_factory.mktemp("second") / "careful"
-    shutil.copytree(coco_bundle, copy)
+    shutil.copytree(atto_bundle, copy)
     write_manifest(copy, replace(read_manifest(copy), name="careful", score_threshold=0.7))
-    return coco_bundle, copy
+    return atto_bundle, copy
 
 
 @contextmanager
@@ -176,9 +176,9 @@ def server_url(built_page: None, bundles: tuple[Path, Path], shared: Path) -> It
 
 
 @pytest.fixture
-def insecure_url(built_page: None, coco_bundle: Path, shared: Path) -> Iterator[str]:
+def insecure_url(built_page: None, atto_bundle: Path, shared: Path) -> Iterator[str]:
     """A server that asks for a token, by a name that browsers do not trust without HTTPS."""
-    with serving((coco_bundle,), shared, "--token", "open-sesame") as url:
+    with serving((atto_bundle,), shared, "--token", "open-sesame") as url:
         yield url.replace("127.0.0.1", "sightline.test")
 
 

@@ -28,7 +28,7 @@ def test_each_example_runs_and_shows_its_code(
     page.wait_for_selector("[data-example=picture] pre")
     for script in EXAMPLES.glob("*.js"):
         assert script.read_text().strip() in page.inner_text(f"[data-example={script.stem}]")
-    assert "/models/deimv2-femto" in page.inner_text("[data-example=function] .code")
+    assert "/models/deimv2-atto" in page.inner_text("[data-example=function] .code")
 
     opened.until("document.querySelector('#found')?.textContent.includes('bottle')")
     page.evaluate(

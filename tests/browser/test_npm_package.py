@@ -48,7 +48,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_its_folder_is_all_that_a_page_needs(
-    package: Path, coco_bundle: Path, browser: Browser, shared: Path, tmp_path: Path
+    package: Path, atto_bundle: Path, browser: Browser, shared: Path, tmp_path: Path
 ) -> None:
     described = json.loads((package / "package.json").read_text())
     assert described["name"] == "@sightline/web"
@@ -60,7 +60,7 @@ def test_its_folder_is_all_that_a_page_needs(
     root = tmp_path / "root"
     (root / "site").mkdir(parents=True)
     shutil.move(package, root / "site" / "sightline")
-    shutil.copytree(coco_bundle, root / "site" / "model")
+    shutil.copytree(atto_bundle, root / "site" / "model")
     shutil.copy(shared / "data" / "broken" / "01_ok.jpg", root / "photo.jpg")
     (root / "index.html").write_text(PAGE)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root)))

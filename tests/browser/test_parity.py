@@ -49,8 +49,8 @@ ODD_FILES = (
 
 
 @pytest.fixture(scope="module")
-def detector(coco_bundle: Path) -> Detector:
-    return Detector.load(coco_bundle, threads=1)
+def detector(bundles: tuple[Path, Path]) -> Detector:
+    return Detector.load(bundles[0], threads=1)
 
 
 def test_photos_give_the_same_boxes_in_the_browser(
