@@ -144,7 +144,7 @@ def built_page() -> None:
 
 @pytest.fixture(scope="session")
 def bundles(atto_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The smallest COCO model, and a copy of it under another name that shows only what it is sure of."""
+    """The smallest COCO model, and a copy of another name that shows only what it is sure of."""
     copy = tmp_path_factory.mktemp("second") / "careful"
     shutil.copytree(atto_bundle, copy)
     write_manifest(copy, replace(read_manifest(copy), name="careful", score_threshold=0.7))

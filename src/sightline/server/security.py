@@ -190,16 +190,15 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app = app
         self.access = access
-        self._headers = [
-            (name.lower().encode(), value.encode())
-            for name, value in _security_headers(is_shared=bool(access.origins)).items()
-        ]
+        self._headers = _security_headers(is_shared=False)
+        self._shared_headers = _security_headers(is_shared=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         is_started = False
+        headers = self._shared_headers if self._is_shared(scope["path"]) else self._headers
 
         async def send_with_headers(message: Message) -> None:
             nonlocal is_started
@@ -207,7 +206,7 @@ class Guard:
                 is_started = True
             if message["type"].endswith("http.response.start"):
                 given = {name.lower() for name, _ in message["headers"]}
-                ours = [pair for pair in self._headers if pair[0] not in given]
+                ours = [pair for pair in headers if pair[0] not in given]
                 message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
 
@@ -221,6 +220,11 @@ class Guard:
             failed = internal_problem(error, scope["path"])
             await failed(scope, receive, send_with_headers)
 
+    def _is_shared(self, path: str) -> bool:
+        """Whether pages of other origins may have it by a mere address, and without a token."""
+        is_runtime = path.startswith(_RUNTIME) and ".." not in path
+        return bool(self.access.origins) and is_runtime
+
     def _answer_at_the_door(self, request: HTTPConnection) -> Response | None:
         """The refusal, or the redirect that turns a token in the address into a cookie."""
         try:
@@ -228,8 +232,7 @@ class Guard:
         except RequestRefused as error:
             return problem_response(error.code, error.detail, path=request.url.path)
         path: str = request.scope["path"]
-        is_shared = bool(self.access.origins) and path.startswith(_RUNTIME)
-        if path in _WITHOUT_TOKEN or is_shared:
+        if path in _WITHOUT_TOKEN or self._is_shared(path):
             return None
         is_get = request.scope.get("method") == "GET"
         wants_page = is_get and "text/html" in request.headers.get("accept", "")
@@ -270,8 +273,8 @@ class Guard:
         return response
 
 
-def _security_headers(*, is_shared: bool) -> dict[str, str]:
-    return {
+def _security_headers(*, is_shared: bool) -> list[tuple[bytes, bytes]]:
+    headers = {
         "Content-Security-Policy": _CONTENT_POLICY,
         # The first two isolate the page, which gives it SharedArrayBuffer: threads for wasm.
         "Cross-Origin-Opener-Policy": "same-origin",
@@ -281,6 +284,7 @@ def _security_headers(*, is_shared: bool) -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _origins(text: str | None) -> tuple[str, ...]:
