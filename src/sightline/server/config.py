@@ -47,7 +47,7 @@ class ServeConfig:
     max_waiting: int = option(32, "requests that may wait for a worker; more are told 503", low=0)
     max_sessions: int = option(
         64,
-        "streams (WebSocket, WebRTC, event) at a time, and as many pages in calls; more are told 503",
+        "streams (WebSocket, WebRTC, event) at a time, and pages in calls; more are told 503",
         low=1,
     )
     max_connections: int = option(512, "open connections; more are told 503", low=1)
