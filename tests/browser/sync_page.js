@@ -46,7 +46,8 @@ Object.assign(window.lab, {
   errors,
   /** Watch the moving photo, in the colour that is looked for. */
   async watch(photoUrl, options) {
-    const canvas = await this.startCanvas(photoUrl);
+    this.canvas = await this.startCanvas(photoUrl);
+    const { canvas } = this;
     const video = document.createElement("video");
     video.muted = true;
     video.srcObject = canvas.captureStream();

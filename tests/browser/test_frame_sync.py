@@ -87,6 +87,11 @@ def test_the_frame_beneath_a_box_is_the_one_it_was_found_in(
     assert len(late) >= 40, "too few boxes to judge by"
     is_tied = np.abs(late) <= frames
     assert is_tied.mean() >= 0.9, f"late by so many frames, sorted: {np.sort(late)}"
+    # As when a phone is turned, or a shared window gets another size.
+    lab.page.evaluate("lab.canvas.height = 480")
+    lab.until("lab.watching.result.height / lab.watching.result.width === 480 / 640")
+    lab.until("lab.watching.result.detections.length > 0")
+    assert lab.page.evaluate("lab.errors") == []
 
 
 def frames_late(lefts: NDArray[np.float64], painted: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -201,6 +201,20 @@ def test_boxes_keep_to_a_video_in_full_screen(lab: Callable[..., Lab]) -> None:
         page.assert_aligned()
 
 
+def test_boxes_keep_to_the_picture_on_a_screen_of_another_density(lab: Callable[..., Lab]) -> None:
+    page = lab().lay("rectangle", SIZE)
+    page.assert_aligned()
+    screen = page.page.context.new_cdp_session(page.page)
+    for ratio in (2, 1.25):
+        metrics = {**VIEWPORT, "deviceScaleFactor": ratio, "mobile": False}
+        screen.send("Emulation.setDeviceMetricsOverride", metrics)
+        page.until(f"devicePixelRatio === {ratio}")
+        page.page.evaluate("lab.frames(5)")
+        width = page.page.evaluate("document.querySelector('.sightline-overlay').width")
+        assert width == 500 * ratio
+        page.assert_aligned()
+
+
 def test_boxes_follow_a_video_that_is_taken_away_and_put_back(lab: Callable[..., Lab]) -> None:
     page = lab().lay("rectangle", SIZE)
     page.assert_aligned()
