@@ -28,10 +28,11 @@ progress { flex: 1; min-width: 0; height: 6px; accent-color: var(--sightline-acc
   transition: opacity 150ms; }
 .bar.still, :host(:hover) .bar, .bar:focus-within { opacity: 1; }
 .bar button { background: rgb(0 0 0 / 72%); color: #fff; border-color: transparent; }
-.problem { inset: 0; padding: 16px; display: grid; place-content: center; justify-items: center;
+/* A little larger: at fractions of pixels the video would be seen around it. */
+.problem { inset: -1px; padding: 16px; display: grid; place-content: center; justify-items: center;
   gap: 8px; text-align: center; overflow: auto; background: var(--sightline-background, Canvas);
   color: var(--sightline-text, CanvasText); }
-.problem.passing { inset: 0 0 auto; }
+.problem.passing { inset: -1px -1px auto; }
 .problem p { margin: 0; max-width: 52ch; overflow-wrap: anywhere; }
 .problem strong { font-size: 16px; }
 button { font: inherit; font-weight: 600; min-width: 44px; min-height: 44px; padding: 0 14px;
@@ -118,10 +119,12 @@ export class VideoFrameParts {
     this.#retry.hidden = !isOver;
     this.#problem.classList.toggle("passing", !isOver);
     this.#problem.hidden = false;
+    this.#bar.inert = isOver; // it lies beneath
   }
 
   hideProblem(): void {
     this.#problem.hidden = true;
+    this.#bar.inert = false;
   }
 
   /** To screen readers. */
