@@ -75,6 +75,8 @@ def test_the_folder_holds_the_page_and_nothing_of_the_server(made: Published) ->
         ".nojekyll", "_headers", "assets", "models", "icons",
     }  # fmt: skip
     assert not (site / "prove").exists() and not (site / "docs").exists()
+    assert not [path for path in site.glob("assets/*") if path.match("*frametap*")]
+    assert not [path for path in site.glob("assets/*") if path.match("*jpegworker*")]
     (model,) = (site / "models").iterdir()
     assert {path.name.partition(".")[0] for path in model.iterdir()} == {"manifest", "model"}
     verify_files(model, read_manifest(model))
@@ -146,7 +148,14 @@ def test_the_card_tells_of_the_model(tiny_bundle: Path, tmp_path: Path, static: 
     card = (
         publish([tiny_bundle], tmp_path / "site", as_is=True, static=static).out / "model-card.html"
     ).read_text()
-    for text in ("a &lt;b&gt;", "50.0 %", "sha256:fingerprint", "Apache-2.0", "Unproven: nobody"):
+    for text in (
+        "a &lt;b&gt;",
+        "50.0 %",
+        "sha256:fingerprint",
+        "Apache-2.0",
+        "Unproven: nobody",
+        "stretched",
+    ):
         assert text in card
     assert "<script" not in card
 

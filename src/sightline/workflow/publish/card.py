@@ -1,4 +1,4 @@
-"""model-card.html: what the published model is, how good it was found, and under which licences."""
+"""model-card.html: what the published model is, how accurate it is, and under which licences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from sightline.manifest import IN_GRAPH, LETTERBOX, STRETCH
 from sightline.page import whole_page
 from sightline.workflow.publish.model import PublishedModel
 
 _NUMBERS = ("AP", "AP50", "AP75", "AR100")
-_STYLE = ".labels { line-height: 1.7; } h3 { margin-bottom: 8px; } a { color: var(--series-1); }"
+_RESIZED = {STRETCH: "stretched", LETTERBOX: "letterboxed", IN_GRAPH: "resized by the network"}
+_STYLE = (
+    ".labels { line-height: 1.7; } h3 { margin-bottom: 8px; } a { color: var(--series-1); } "
+    "td:first-child { overflow-wrap: normal; }"
+)
 
 
 def model_card(models: Sequence[PublishedModel], site: Path) -> str:
@@ -21,28 +26,29 @@ def model_card(models: Sequence[PublishedModel], site: Path) -> str:
         kind="model card",
         title=names,
         lead="What finds the objects on this site. It runs on the device of whoever looks.",
-        body="".join(_model(model, site) for model in models),
+        body="".join(_model(model, site, is_only=len(models) == 1) for model in models),
         style=_STYLE,
         footer='<a href="./">To the page</a> · <a href="licenses.txt">Licences</a>.',
     )
 
 
-def _model(model: PublishedModel, site: Path) -> str:
+def _model(model: PublishedModel, site: Path, *, is_only: bool) -> str:
     manifest = model.manifest
+    heading = "" if is_only else f"<h2>{escape(manifest.name)}</h2>"  # the page's own says it
     graph = manifest.files["model.onnx"]
     labels = ", ".join(map(escape, manifest.labels))
     facts = {
         "Network": manifest.architecture or "not recorded",
-        "Input": f"{manifest.width} × {manifest.height} pixels, {manifest.resize}",
+        "Input": f"{manifest.width} × {manifest.height} pixels, {_RESIZED[manifest.resize]}",
         "Weights": f"{manifest.target} ({model.choice})",
         "Size": f"{graph.size / 1e6:.2f} MB{_packed(site / model.folder / 'model.onnx')}",
         "Shown from": f"a score of {manifest.score_threshold:.2f} on",
         "SHA-256": graph.sha256,
     }
     parts = [
-        f"<section><h2>{escape(manifest.name)}</h2>{_facts(facts)}",
+        f"<section>{heading}{_facts(facts)}",
         f'<h2>Finds</h2><p class="card labels">{labels}</p>',
-        "<h2>How good it was found</h2>",
+        "<h2>Accuracy</h2>",
         *(_metrics(name, values) for name, values in manifest.metrics.items()),
         "" if manifest.metrics else '<p class="note">No measurement is recorded.</p>',
         f"<h2>The same as the network it was made from</h2>{_parity(model)}",
@@ -81,9 +87,9 @@ def _parity(model: PublishedModel) -> str:
     head = "<th>Runtime</th><th>Images</th><th>Matched</th><th>Scores within</th><th>Boxes within"
     rows = [
         (
-            escape(str(one.get("runtime"))),
+            escape(str(one.get("runtime"))).replace("/", "/<wbr>"),
             str(one.get("images")),
-            f"{one.get('matched')}, {one.get('unmatched')} not",
+            _matched(one),
             f"{one.get('max_score_drift', 0):.1e}",
             f"{one.get('max_box_drift_px', 0):.2f} px",
         )
@@ -93,6 +99,12 @@ def _parity(model: PublishedModel) -> str:
         '<div class="scroll"><table><thead><tr>'
         f"{head}</th></tr></thead><tbody>{''.join(map(_row, rows))}</tbody></table></div>"
     )
+
+
+def _matched(one: Mapping[str, Any]) -> str:
+    """As "103 of 104" detections."""
+    matched, unmatched = int(one.get("matched", 0)), int(one.get("unmatched", 0))
+    return f"{matched} of {matched + unmatched}"
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -18,6 +18,8 @@ ASSETS = "assets"
 # published model needs TensorFlow.js; WebGPU is for devices that have it and pages that choose it.
 _TFJS = ("tfjs-",)
 _WEBGPU = ("onnxwebgpu-",)
+# Of ways to a server, which a folder has not.
+_REMOTE = ("frametap-", "jpegworker-")
 # ONNX Runtime's own way to compile what it has fetched; the rest needs nothing but the folder.
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -50,8 +52,8 @@ class Assets:
 
 def find_assets(page: str, static: Path) -> Assets:
     """The assets that the page, or a script of it, names; for any model in ONNX."""
-    always = _named_from(page, static, without=_TFJS + _WEBGPU)
-    everything = _named_from(page, static, without=_TFJS)
+    always = _named_from(page, static, without=_TFJS + _REMOTE + _WEBGPU)
+    everything = _named_from(page, static, without=_TFJS + _REMOTE)
     return Assets(sorted(always), sorted(everything - always))
 
 
