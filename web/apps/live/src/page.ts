@@ -286,7 +286,8 @@ export class LivePage {
       framesPerSecond: kind === "photo" ? null : figures.framesPerSecond,
       pictureSize: this.#stage.pictureSize,
     });
-    this.#panel.showDetections(detections);
+    const chosen = this.#settings.current.classes[this.#finder.model?.name ?? ""];
+    this.#panel.showDetections(detections, chosen?.length === 0);
     const isLooking = isPlaying || kind === "photo";
     this.#panel.announce(isLooking ? detections : null, performance.now());
   }

@@ -82,9 +82,10 @@ export class Panel {
   }
 
   /** One line a class, in the order of its best score; null while nothing was looked at. */
-  showDetections(detections: readonly Detection[] | null): void {
+  showDetections(detections: readonly Detection[] | null, isNoClassChosen: boolean): void {
     setText(this.#count, String(detections?.length ?? 0));
-    this.#found.dataset.empty = detections === null ? "Nothing yet" : "Nothing found";
+    const empty = isNoClassChosen ? "No class is chosen" : "Nothing found";
+    this.#found.dataset.empty = detections === null ? "Nothing yet" : empty;
     const groups = groupByClass(detections ?? []);
     groups.forEach((group, index) => {
       const line = this.#found.children[index] ?? this.#found.appendChild(makeLine());
