@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from tests.browser.conftest import LivePage
 from tests.server.rtc_network import address_for_ice
 
@@ -75,6 +75,21 @@ def open_call(browser: Browser, server_url: str) -> Iterator[Callable[..., CallP
         context.close()
 
 
+def is_within(page: Page, inner: str, outer: str) -> bool:
+    """Whether no edge of the first element lies beyond the second's."""
+    return bool(
+        page.evaluate(
+            """([inner, outer]) => {
+                const [a, b] = [inner, outer].map((each) =>
+                    document.querySelector(each).getBoundingClientRect());
+                return a.left >= b.left && a.right <= b.right
+                    && a.top >= b.top && a.bottom <= b.bottom;
+            }""",
+            [inner, outer],
+        )
+    )
+
+
 def iou(first: list[float], second: list[float]) -> float:
     width = min(first[2], second[2]) - max(first[0], second[0])
     height = min(first[3], second[3]) - max(first[1], second[1])
@@ -90,6 +105,7 @@ def test_what_one_page_shows_is_found_in_the_other(open_call: Callable[..., Call
     second.until(ONE)
     first.until(ONE)
     first.until("window.sightlineCall.members[0].note === 'Shows nothing yet'")
+    assert is_within(first.page, ".tile-note", ".tile")
     second.show_sample()
     first.until(FOUND)
     assert second.member()["note"] == "Shows nothing yet"
@@ -133,7 +149,7 @@ def test_who_leaves_is_gone_and_may_come_back(open_call: Callable[..., CallPage]
     first.until(ONE)
     second.page.close()
     first.until(ALONE)
-    assert "Nobody else is here" in first.page.inner_text("#status")
+    assert "Nobody else here" in first.page.inner_text("#status")
     third = open_call(first.link).show_sample()
     third.until(FOUND)
     first.until(FOUND)
@@ -152,9 +168,11 @@ def test_the_video_of_another_page_is_sent_on_to_the_server(
         numbers = httpx.get(f"{server_url}metrics", trust_env=False).text
         assert f'sightline_sessions{{path="{way}"}} 1.0' in numbers
         assert "this server" in second.page.inner_text("#privacy-promise")
+        assert "only brings" not in second.page.inner_text("#privacy-detail")
     second.page.select_option("#place", "device")
     second.until(FOUND)
     assert "nobody else" in second.page.inner_text("#privacy-promise")
+    assert "only brings" in second.page.inner_text("#privacy-detail")
 
 
 def test_three_pages_see_each_other(open_call: Callable[..., CallPage]) -> None:

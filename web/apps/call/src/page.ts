@@ -186,7 +186,11 @@ export class CallPage {
     const promise = isHere
       ? "Pictures go to the others in this call and to nobody else."
       : `Pictures go to the others in this call and to this server, ${location.host}.`;
+    const detail = isHere
+      ? "They travel from device to device, without sound; the server only brings the devices together."
+      : "What the others show is sent on from here, without sound; the server looks at it and keeps none.";
     setText(element("privacy-promise", HTMLElement), promise);
+    setText(element("privacy-detail", HTMLElement), detail);
     for (const { tile } of this.#members.values()) tile.setWish(this.#wish());
   }
 
@@ -207,7 +211,7 @@ export class CallPage {
     element("waiting", HTMLElement).hidden = count > 0;
     this.#tiles.dataset.count = String(count);
     const connected = [...this.#members.values()].filter(({ state }) => state === "connected");
-    if (count === 0) this.#setStatus("ready", "Nobody else is here");
+    if (count === 0) this.#setStatus("ready", "Nobody else here");
     else if (connected.length === 0) this.#setStatus("connecting", "Connecting");
     else
       this.#setStatus("live", `${connected.length} other${connected.length > 1 ? "s" : ""} here`);

@@ -27,7 +27,7 @@ export class Tile {
     const copy = document.importNode(template.content, true);
     this.root = part(copy, ".tile", HTMLElement);
     this.#video = part(copy, "video", HTMLVideoElement);
-    this.#note = part(copy, ".note", HTMLElement);
+    this.#note = part(copy, ".tile-note", HTMLElement);
     this.#found = part(copy, ".found-here", HTMLElement);
     this.#figures = part(copy, ".figures-here", HTMLElement);
     setText(part(copy, ".name", HTMLElement), name);
@@ -120,11 +120,11 @@ export class Tile {
   }
 }
 
-/** "2 bottle, 1 person". */
+/** "bottle × 2, person". */
 export function summarize({ detections }: Pick<WatchResult, "detections">): string {
   const counts = new Map<string, number>();
   for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
-  const parts = [...counts].map(([label, count]) => `${count} ${label}`);
+  const parts = [...counts].map(([label, count]) => (count > 1 ? `${label} × ${count}` : label));
   return parts.join(", ") || "Nothing found";
 }
 
