@@ -222,6 +222,32 @@ def test_a_frame_that_cannot_be_read_rejects_itself_alone(lab: Lab) -> None:
     assert len(lab.detect()) == 1
 
 
+def test_what_is_no_frame_is_refused_and_the_next_is_answered(lab: Lab) -> None:
+    lab.start(threads=1)
+    refusals = {
+        "lab.canvas": "HTMLCanvasElement",
+        "document.createElement('video')": "HTMLVideoElement",
+        "null": "Null",
+        "undefined": "Undefined",
+        "{}": "Object",
+    }
+    for given, kind in refusals.items():
+        told = lab.page.evaluate(
+            f"lab.detector.detect({given}).then(null, ({{ code, message }}) => [code, message])"
+        )
+        assert told[0] == "frame-unusable"
+        assert f"takes an ImageBitmap or a VideoFrame, not {kind};" in told[1]
+        assert len(lab.detect()) == 1
+
+
+@pytest.mark.parametrize("threads", [-3, 0, 1.5, "two"])
+def test_threads_that_cannot_be_are_refused_at_once(lab: Lab, threads: object) -> None:
+    error = lab.failure(ATTO, threads=threads)
+    assert error["code"] == "config-invalid"
+    assert f"threads is {json.dumps(threads)}, not a whole number" in error["message"]
+    lab.until_workers(0)
+
+
 def test_nothing_is_computed_where_nothing_moves(lab: Lab) -> None:
     lab.start(threads=1)
     results = lab.page.evaluate(

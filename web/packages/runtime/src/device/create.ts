@@ -1,7 +1,7 @@
 /**
  * A detector from its options: the model, wasm at once, and whatever backend is better than that.
  */
-import { BackendUnsupported, OutOfMemory } from "../errors";
+import { BackendUnsupported, ConfigInvalid, OutOfMemory } from "../errors";
 import { locateModel } from "../model/fetch";
 import { loadModel, type Model } from "../model/load";
 import type { Manifest } from "../model/manifest";
@@ -17,11 +17,12 @@ import { chooseThreads, maxThreads, openWasm } from "./threads";
 const FIRST_FRAMES = 10;
 
 /**
- * A detector that has run once. Rejects with a ModelError, WebAssemblyUnsupported,
+ * A detector that has run once. Rejects with ConfigInvalid, a ModelError, WebAssemblyUnsupported,
  * BackendUnsupported, OutOfMemory, WorkerFailed, or the signal's reason.
  */
 export async function createDetector(options: DetectorOptions): Promise<Detector> {
   const { backend = "auto", signal } = options;
+  checkThreads(options.threads);
   const model = await loadModel(locateModel(options.model), {
     onManifest: (manifest) => checkRuntime(manifest, options),
     onProgress: options.onProgress,
@@ -57,6 +58,15 @@ export async function createDetector(options: DetectorOptions): Promise<Detector
   return new WorkerDetector(model.manifest, keeper, () => {
     if (framesToCome > 0 && --framesToCome === 0) void search(true);
   });
+}
+
+/** Workers would wait for ever for threads that cannot be. */
+function checkThreads(threads: unknown): void {
+  if (threads === undefined || (Number.isInteger(threads) && Number(threads) >= 1)) return;
+  throw new ConfigInvalid(
+    `threads is ${JSON.stringify(threads)}, not a whole number of at least 1; leave it out, and the ` +
+      "fastest number is measured",
+  );
 }
 
 /** Raises BackendUnsupported where the model is not for what was asked for. */

@@ -4,13 +4,13 @@
  * At most one frame is in the worker and one waits; a newer frame takes the place of the waiting
  * one. So the age of a result never grows, however slow the model is.
  */
-import { DetectorDisposed } from "../errors";
+import { DetectorDisposed, FrameUnusable } from "../errors";
 import type { ModelLocation, ProgressListener } from "../model/fetch";
 import type { Manifest, Runtime } from "../model/manifest";
 import type { Backend } from "./graph";
 import type { WorkerKeeper } from "./keeper";
 import type { RawDetections } from "./postprocess";
-import type { Frame, WorkerTiming } from "./protocol";
+import { type Frame, isFrame, kindOf, type WorkerTiming } from "./protocol";
 import type { Attempt } from "./upgrade";
 
 export interface DetectorOptions {
@@ -112,6 +112,7 @@ export class WorkerDetector implements Detector {
 
   async detect(frame: Frame, options: DetectOptions = {}): Promise<DetectionResult | null> {
     const { signal } = options;
+    if (!isFrame(frame)) throw notAFrame(frame);
     if (this.#isDisposed || signal?.aborted) {
       frame.close();
       throw signal?.aborted ? signal.reason : new DetectorDisposed("the detector was disposed");
@@ -156,8 +157,8 @@ export class WorkerDetector implements Detector {
     this.#pending = null;
     this.#isBusy = true;
     const result = this.#run(frame, options).finally(() => {
-      frame.close();
       this.#isBusy = false;
+      frame.close();
       this.#pump();
     });
     result.catch(() => undefined); // whoever asked may have given up
@@ -189,4 +190,12 @@ export class WorkerDetector implements Detector {
       };
     });
   }
+}
+
+/** Pages without type checking give whatever they have. */
+function notAFrame(given: unknown): FrameUnusable {
+  return new FrameUnusable(
+    `detect takes an ImageBitmap or a VideoFrame, not ${kindOf(given)}; make one of a canvas, an ` +
+      "<img> or a <video> with: await createImageBitmap(it)",
+  );
 }

@@ -85,3 +85,13 @@ export function transferables(message: Request | Answer): Transferable[] {
 export function isVideoFrame(frame: Frame): frame is VideoFrame {
   return typeof VideoFrame !== "undefined" && frame instanceof VideoFrame;
 }
+
+/** Also of another window's, as an <iframe>'s. */
+export function isFrame(given: unknown): given is Frame {
+  return ["ImageBitmap", "VideoFrame"].includes(kindOf(given));
+}
+
+/** The name of its class, as "HTMLCanvasElement" or "Null". */
+export function kindOf(given: unknown): string {
+  return Object.prototype.toString.call(given).slice("[object ".length, -1);
+}

@@ -8,6 +8,8 @@ import type { Frame } from "../device/protocol";
 const MOST_KEPT = 4;
 /** Half a frame at 15 a second: a kept frame further away is another one. */
 const SAME_WITHIN_MS = 34;
+/** A stream that gives no frame for so long may wait for a buffer: what is kept is given back. */
+const STALLED_MS = 300;
 
 interface Kept {
   readonly frame: VideoFrame;
@@ -17,9 +19,12 @@ interface Kept {
 /** Frames in the order of their capture. Those that are not taken are closed. */
 export class FrameRing {
   #kept: Kept[] = [];
+  #stallTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes the frame over. */
   add(frame: Frame, capturedAt: number): void {
+    clearTimeout(this.#stallTimer);
+    this.#stallTimer = setTimeout(() => this.clear(), STALLED_MS);
     if (!("displayWidth" in frame)) {
       frame.close(); // a copy, where frames cannot be referred to: too dear to keep
       return;
@@ -43,6 +48,7 @@ export class FrameRing {
   }
 
   clear(): void {
+    clearTimeout(this.#stallTimer);
     for (const { frame } of this.#kept) frame.close();
     this.#kept = [];
   }
