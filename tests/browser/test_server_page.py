@@ -465,3 +465,32 @@ def test_where_webrtc_finds_no_way_websocket_is_offered(
         assert page.page.evaluate("window.sightline.stats.place") == "websocket"
     finally:
         launched.close()
+
+
+# Frames leave as they should and nobody can read them.
+GARBLE = """
+  const Unchanged = window.RTCRtpScriptTransform;
+  const source = `onrtctransform = ({ transformer: { readable, writable } }) =>
+    readable.pipeThrough(new TransformStream({
+      transform(frame, out) {
+        frame.data = new ArrayBuffer(frame.data.byteLength);
+        out.enqueue(frame);
+      },
+    })).pipeTo(writable);`;
+  const worker = new Worker(URL.createObjectURL(new Blob([source])));
+  window.RTCRtpScriptTransform = class { constructor() { return new Unchanged(worker); } };
+"""
+
+
+def test_a_stream_that_is_never_answered_is_not_live_and_is_told_of(
+    server_page: Callable[..., LivePage], atto_url: str
+) -> None:
+    page = server_page(atto_url, bypass_csp=True)
+    page.page.context.add_init_script(GARBLE)
+    page.open("?run=webrtc&source=sample")
+    page.until("document.querySelector('#status-text').textContent.startsWith('Waiting')")
+    assert "frames were sent by WebRTC and the server has answered none" in page.problem()
+    assert page.page.inner_text("#status-text") == "Problem"
+    page.page.click("#problem-retry")
+    page.until_found()
+    page.until("document.querySelector('#status-text').textContent === 'Live'")

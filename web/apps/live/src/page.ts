@@ -49,7 +49,7 @@ export class LivePage {
     this.#stage.video,
     new Overlay(this.#stage.video, { mirror: false }),
     {
-      onResult: () => this.#snapshot.enable(true),
+      onResult: () => this.#takeResult(),
       onPicture: (picture, result) => this.#keep(picture, result),
       onClear: () => this.#forget(),
       onError: (error) => this.#fail(error, this.#finder.remedyFor(error)),
@@ -75,6 +75,8 @@ export class LivePage {
   readonly #threshold = new ThresholdSlider((isChosen) => this.#applyThreshold(isChosen));
   readonly #classes = new ClassChoice((chosen) => this.#applyClasses(chosen));
   #tellServer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether this connection has told of a frame. */
+  #isAnswered = false;
 
   constructor() {
     const [stage, watch] = [this.#stage, this.#watch];
@@ -183,12 +185,14 @@ export class LivePage {
   }
 
   #takeEngine(engine: Engine | null): void {
+    this.#isAnswered = false;
     this.#panel.showEngine(engine, this.#finder.model);
     this.#watch.setEngine(engine);
     this.#refreshPanel();
   }
 
   #takeSource(source: Source | null): void {
+    this.#isAnswered = false;
     this.#finder.rest();
     this.#recording.enable(source !== null && source.takePhoto === null);
     if (source === null) {
@@ -201,6 +205,13 @@ export class LivePage {
     this.#showMirrored(source.camera !== null && (isFront ? mirrorFront : mirrorOther));
   }
 
+  #takeResult(): void {
+    this.#snapshot.enable(true);
+    if (this.#isAnswered) return;
+    this.#isAnswered = true;
+    this.#showStatus();
+  }
+
   #followPlaying(): void {
     this.#showStatus();
     this.#refreshPanel();
@@ -209,10 +220,12 @@ export class LivePage {
   #showStatus(): void {
     const { state, connection, isConnected } = this.#finder;
     const { kind } = this.#sources;
+    if (!isConnected) this.#isAnswered = false;
     const isLive = state === "ready" && kind !== null;
     if (state === "failed" || connection?.kind === "failed") this.#stage.showStatus("problem");
     else if (state === "loading") this.#stage.showStatus("loading");
     else if (isLive && !isConnected) this.#stage.showStatus("connecting");
+    else if (isLive && connection !== null && !this.#isAnswered) this.#stage.showStatus("waiting");
     else if (!isLive || kind === "photo") this.#stage.showStatus("ready");
     else this.#stage.showStatus(this.#stage.video.paused ? "paused" : "live");
   }

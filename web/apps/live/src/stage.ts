@@ -4,11 +4,19 @@ import { button, element, setIcon, setText } from "./elements";
 import { describeProblem } from "./problems";
 
 export type StageView = "empty" | "video" | "photo";
-export type StatusState = "loading" | "connecting" | "ready" | "live" | "paused" | "problem";
+export type StatusState =
+  | "loading"
+  | "connecting"
+  | "waiting"
+  | "ready"
+  | "live"
+  | "paused"
+  | "problem";
 
 const STATUS_TEXT: Record<StatusState, string> = {
   loading: "Loading",
   connecting: "Connecting",
+  waiting: "Waiting for the first result",
   ready: "Ready",
   live: "Live",
   paused: "Paused",

@@ -17,6 +17,8 @@ const CONNECT_MS = 15_000;
 /** A path that is lost for so long is given up; shorter gaps, as in roaming, heal by themselves. */
 const LOST_MS = 5000;
 const PING_EVERY_MS = 1000;
+/** Frames that leave and of which none is answered for so long do not arrive. */
+const ANSWER_MS = 10_000;
 const TAP_START_MS = 1000;
 
 export interface PeerOptions extends RemoteOptions {
@@ -56,6 +58,7 @@ class PeerSession {
   readonly #closers: (() => void)[] = [];
   #pathMs = Number.POSITIVE_INFINITY;
   #isReady = false;
+  #answerTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(track: MediaStreamTrack, options: PeerOptions, listener: PeerListener) {
     this.#track = track;
@@ -141,6 +144,7 @@ class PeerSession {
             this.#isReady = true;
             ready(message);
             this.#listener.onOpen(this.#channel);
+            this.#expectAnswer(reject);
           } else if (message?.kind === "error" && !message.isOfFrame) {
             reject(message.error);
           } else if (message !== null) {
@@ -162,13 +166,35 @@ class PeerSession {
       this.#closers.push(() => {
         clearTimeout(connecting);
         clearTimeout(lost);
+        clearInterval(this.#answerTimer);
         this.#track.removeEventListener("ended", ended);
       });
     });
   }
 
+  /** A camera that gives no frames has none to be answered. */
+  #expectAnswer(reject: (reason: unknown) => void): void {
+    let sentBefore = 0;
+    clearInterval(this.#answerTimer);
+    this.#answerTimer = setInterval(async () => {
+      const sent = await this.#countSent();
+      if (sent > sentBefore && sentBefore > 0) reject(unanswered(sent));
+      sentBefore = sent;
+    }, ANSWER_MS / 2);
+  }
+
+  async #countSent(): Promise<number> {
+    let sent = 0;
+    const report = await this.#peer.getStats();
+    report.forEach((entry: { readonly type: string; readonly framesSent?: number }) => {
+      if (entry.type === "outbound-rtp") sent += entry.framesSent ?? 0;
+    });
+    return sent;
+  }
+
   #take(message: RemoteMessage): void {
     const now = performance.now();
+    if (message.kind !== "pong") clearInterval(this.#answerTimer);
     if (message.kind === "pong") {
       this.#pathMs = Math.min(this.#pathMs, (now - message.sentAt) / 2);
     } else if (message.kind === "error") {
@@ -200,5 +226,12 @@ function blocked(): MediaBlocked {
   return new MediaBlocked(
     "no path for the pictures could be found between this browser and the server: a firewall or " +
       "another network lies between; use WebSocket, which goes the way of the page itself",
+  );
+}
+
+function unanswered(framesSent: number): MediaBlocked {
+  return new MediaBlocked(
+    `${framesSent} frames were sent by WebRTC and the server has answered none: they do not arrive, ` +
+      "or it cannot read them; use WebSocket, which goes the way of the page itself",
   );
 }
