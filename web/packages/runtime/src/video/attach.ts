@@ -4,6 +4,7 @@ import type { DetectorOptions } from "../device/detector";
 import { ConfigInvalid, type SightlineError } from "../errors";
 import type { ProgressListener } from "../model/fetch";
 import type { RemoteState } from "../remote/reconnect";
+import { checkOptions } from "./check";
 import {
   DeviceEngine,
   type Engine,
@@ -75,9 +76,10 @@ const ENGINES = { http: HttpEngine, websocket: SocketEngine, webrtc: PeerEngine 
 
 /**
  * Find the objects of a <video> while it plays, and draw them over it. Errors come by `onError`;
- * `close()` ends it and removes what was drawn.
+ * `close()` ends it and removes what was drawn. Throws ConfigInvalid for options that mean nothing.
  */
 export function watchVideo(video: HTMLVideoElement, options: WatchOptions): VideoWatch {
+  checkOptions(video, options);
   const { overlay = true, mirror = DEFAULT_SETTINGS.mirror, look } = options;
   return new OwnedWatch(video, overlay ? new Overlay(video, { mirror }, look) : null, options);
 }

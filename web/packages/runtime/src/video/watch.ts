@@ -7,6 +7,7 @@ import { Counter, type CountingEvent, type Counts } from "../tracking/counting";
 import type { CountingLine, CountingZone } from "../tracking/regions";
 import { BoxSmoother } from "../tracking/smoothing";
 import { LEAST_SCORE, Tracker } from "../tracking/tracker";
+import { checkSettings } from "./check";
 import type { Engine } from "./engine";
 import { type LoopFigures, type Sighting, type Source, VideoLoop } from "./loop";
 import type { Overlay } from "./overlay";
@@ -94,7 +95,7 @@ export class VideoWatch {
   #sighting: Omit<Sighting, "picture"> | null = null;
   #shown: WatchResult | null = null;
 
-  /** `overlay`: to be drawn on, or null. Throws ConfigInvalid for lines and zones that are none. */
+  /** `overlay`: to be drawn on, or null. Throws ConfigInvalid for settings that mean nothing. */
   constructor(
     video: HTMLVideoElement,
     overlay: Overlay | null,
@@ -142,7 +143,9 @@ export class VideoWatch {
 
   /** Change settings; what is on display follows at once. Throws ConfigInvalid, changing nothing. */
   configure(changes: Partial<WatchSettings>): void {
-    const settings = { ...this.#settings, ...changes };
+    checkSettings(changes);
+    const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+    const settings: WatchSettings = { ...this.#settings, ...Object.fromEntries(given) };
     if (changes.lines !== undefined || changes.zones !== undefined) {
       const { lines, zones } = settings;
       this.#counter = lines.length + zones.length > 0 ? new Counter({ lines, zones }) : null;
