@@ -184,7 +184,8 @@ export class VideoLoop {
     }
     const ring = new FrameRing();
     let isAnswered = false; // before, kept frames would only be missing to the camera
-    const stopRing = watchFrames(this.#video, {
+    const shown = playerOf(this.#video, stream);
+    const stopRing = watchFrames(shown, {
       wants: () => isAnswered && this.#settings().keepsPictures,
       onFrame: (frame, capturedAt) => ring.add(frame, capturedAt),
       onError: () => undefined, // the server sees the stream all the same
@@ -198,6 +199,7 @@ export class VideoLoop {
     return () => {
       stopStream();
       stopRing();
+      if (shown !== this.#video) shown.srcObject = null;
       ring.clear();
     };
   }
@@ -254,6 +256,16 @@ export class VideoLoop {
       meter.clear();
     }
   }
+}
+
+/** What plays the stream: a file is captured a varying time after the page's video has shown it. */
+function playerOf(video: HTMLVideoElement, stream: MediaStream): HTMLVideoElement {
+  if (video.srcObject === stream) return video;
+  const player = document.createElement("video");
+  player.muted = true;
+  player.srcObject = stream;
+  player.play().catch(() => undefined); // its frames are a picture beneath the boxes, no more
+  return player;
 }
 
 /** Another reference to the frame's pixels; null where there is none but a copy. */
