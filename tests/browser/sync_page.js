@@ -41,16 +41,32 @@ function keepPainted(size) {
   read();
 }
 
+/** So many milliseconds of it as a file's address. */
+async function record(canvas, durationMs) {
+  const recorder = new MediaRecorder(canvas.captureStream(), { videoBitsPerSecond: 8e6 });
+  const parts = [];
+  recorder.ondataavailable = ({ data }) => parts.push(data);
+  const stopped = new Promise((resolve) => {
+    recorder.onstop = resolve;
+  });
+  recorder.start();
+  setTimeout(() => recorder.stop(), durationMs);
+  await stopped;
+  return URL.createObjectURL(new Blob(parts, { type: "video/webm" }));
+}
+
 Object.assign(window.lab, {
   painted,
   errors,
   /** Watch the moving photo, in the colour that is looked for. */
-  async watch(photoUrl, options) {
+  async watch(photoUrl, isFile, options) {
     this.canvas = await this.startCanvas(photoUrl);
     const { canvas } = this;
     const video = document.createElement("video");
     video.muted = true;
-    video.srcObject = canvas.captureStream();
+    video.loop = true;
+    if (isFile) video.src = await record(canvas, 6000);
+    else video.srcObject = canvas.captureStream();
     video.style.cssText = `width:${canvas.width}px;height:${canvas.height}px`;
     document.body.replaceChildren(video);
     await video.play();
