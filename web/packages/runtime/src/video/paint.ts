@@ -2,6 +2,7 @@
 import { classColor, textColor } from "../colors";
 import type { Detection } from "../device/detector";
 import type { Rect } from "./fit";
+import { type LabelPlace, placeLabels } from "./labels";
 
 /** In parts of the picture's width and height, 0..1. */
 export type Point = readonly [x: number, y: number];
@@ -100,8 +101,10 @@ export function drawDetections(
   context.textBaseline = "middle";
   context.lineJoin = "round";
   const pen: Pen = { context, seen, isMirrored, fontSize: seen.width < SMALL_PICTURE ? 11 : 13 };
-  for (const zone of drawing.zones ?? []) drawZone(pen, zone, target);
-  for (const line of drawing.lines ?? []) drawLine(pen, line, target);
+  const counts = [
+    ...(drawing.zones ?? []).map((zone) => drawZone(pen, zone, target)),
+    ...(drawing.lines ?? []).map((line) => drawLine(pen, line, target)),
+  ];
   const placed = drawing.detections.map((found) => {
     const [x1, y1, x2, y2] = found.boxXyxy;
     const box = {
@@ -117,10 +120,11 @@ export function drawDetections(
   const { look } = drawing;
   if (look === undefined) {
     for (const { found, box } of placed) drawBox(context, box, found.labelId);
-    for (const { found, box } of placed) drawLabel(pen, box, found);
+    drawLabels(pen, placed, counts);
   } else {
     for (const { found, box } of placed) drawPlainly(pen, box, found, look);
   }
+  for (const count of counts) drawCount(pen, count);
   context.restore();
 }
 
@@ -165,22 +169,42 @@ function drawBox(context: Context, box: Rect, labelId: number): void {
 }
 
 /** As a label reads: "person #3 87 %". */
-export function labelText({ label, id, score }: Detection): string {
-  const number = id === undefined ? "" : ` #${id}`;
-  return `${label}${number} ${Math.round(score * 100)} %`;
+export function labelText(found: Detection): string {
+  return `${nameText(found)} ${Math.round(found.score * 100)} %`;
 }
 
-function drawLabel(pen: Pen, box: Rect, found: Detection): void {
-  const { seen, isMirrored } = pen;
-  const color = classColor(found.labelId);
-  const tag = measureTag(pen, labelText(found));
-  // From the box's left edge as it is seen: in a mirror that is the right one.
-  const wished = isMirrored ? box.x + box.width + 1 - tag.width : box.x - 1;
-  const left = Math.max(seen.x, Math.min(wished, seen.x + seen.width - tag.width));
-  const isRoomAbove = box.y - tag.height >= seen.y;
-  const top = isRoomAbove ? box.y - tag.height : Math.max(seen.y, box.y);
-  const corners = isRoomAbove ? [CORNER, CORNER, CORNER, 0] : CORNER;
-  drawTag(pen, tag, { x: left, y: top }, corners, `rgb(${color.join(" ")})`, textColor(color));
+function nameText({ label, id }: Detection): string {
+  return id === undefined ? label : `${label} #${id}`;
+}
+
+/** Of boxes in drawing order, the best last: it has the first choice of a place. */
+function drawLabels(
+  pen: Pen,
+  boxes: readonly { readonly found: Detection; readonly box: Rect }[],
+  taken: readonly Rect[],
+): void {
+  const labels = boxes.map(({ found, box }) => {
+    const tag = measureTag(pen, labelText(found));
+    const short = measureTag(pen, nameText(found));
+    return { found, box, tag, short };
+  });
+  const wishes = labels.map(({ box, tag, short }) => ({
+    box,
+    width: tag.width,
+    shortWidth: short.width,
+    height: tag.height,
+  }));
+  const places = placeLabels(wishes.reverse(), pen.seen, { isMirrored: pen.isMirrored, taken });
+  labels.forEach(({ found, tag, short }, index) => {
+    const place = places[places.length - 1 - index];
+    if (place !== undefined) drawLabel(pen, place.isShort ? short : tag, place, found.labelId);
+  });
+}
+
+function drawLabel(pen: Pen, tag: Tag, place: LabelPlace, labelId: number): void {
+  const color = classColor(labelId);
+  const corners = place.isAbove ? [CORNER, CORNER, CORNER, 0] : CORNER;
+  drawTag(pen, tag, place, corners, `rgb(${color.join(" ")})`, textColor(color));
 }
 
 interface Tag {
@@ -214,16 +238,16 @@ function drawTag(
   context.restore();
 }
 
-function drawLine(pen: Pen, line: LineMark, target: Rect): void {
+function drawLine(pen: Pen, line: LineMark, target: Rect): Count {
   const [from, to] = [place(line.from, target), place(line.to, target)];
   pen.context.beginPath();
   pen.context.moveTo(...from);
   pen.context.lineTo(...to);
   strokeLightly(pen.context);
-  drawCount(pen, line, [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2]);
+  return measureCount(pen, line, [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2]);
 }
 
-function drawZone(pen: Pen, zone: ZoneMark, target: Rect): void {
+function drawZone(pen: Pen, zone: ZoneMark, target: Rect): Count {
   const { context } = pen;
   const points = zone.points.map((point) => place(point, target));
   context.beginPath();
@@ -233,7 +257,7 @@ function drawZone(pen: Pen, zone: ZoneMark, target: Rect): void {
   context.fill();
   strokeLightly(context);
   const sum = points.reduce(([x, y], [px, py]) => [x + px, y + py] as const, [0, 0] as const);
-  drawCount(pen, zone, [sum[0] / points.length, sum[1] / points.length]);
+  return measureCount(pen, zone, [sum[0] / points.length, sum[1] / points.length]);
 }
 
 function strokeLightly(context: Context): void {
@@ -247,11 +271,16 @@ function strokeLightly(context: Context): void {
   context.setLineDash([]);
 }
 
-/** A name and what has been counted, around a point. */
-function drawCount(pen: Pen, { name, count }: LineMark | ZoneMark, [x, y]: Point): void {
+/** A name and what has been counted, and where it is to stand. */
+type Count = Tag & Rect;
+
+function measureCount(pen: Pen, { name, count }: LineMark | ZoneMark, [x, y]: Point): Count {
   const tag = measureTag(pen, count === undefined ? name : `${name} ${count}`);
-  const at = { x: x - tag.width / 2, y: y - tag.height / 2 };
-  drawTag(pen, tag, at, tag.height / 2, "rgb(0 0 0 / 62%)", "#fff");
+  return { ...tag, x: x - tag.width / 2, y: y - tag.height / 2 };
+}
+
+function drawCount(pen: Pen, count: Count): void {
+  drawTag(pen, count, count, count.height / 2, "rgb(0 0 0 / 62%)", "#fff");
 }
 
 function place([x, y]: Point, target: Rect): Point {
