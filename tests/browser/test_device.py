@@ -376,6 +376,7 @@ class ModelFiles:
     def __init__(self, folder: Path) -> None:
         self.files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
         self.asked: list[str] = []
+        self.tokens: list[str | None] = []
         self.headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"}
         self.before_answer: Callable[[str], None] = lambda name: None
         site = self
@@ -384,6 +385,7 @@ class ModelFiles:
             def do_GET(self) -> None:
                 name = self.path.rpartition("/")[2]
                 site.asked.append(name)
+                site.tokens.append(self.headers["Authorization"])
                 site.before_answer(name)
                 content = site.files.get(name)
                 self.send_response(404 if content is None else 200)
@@ -518,3 +520,30 @@ def test_pages_of_other_servers_run_it_and_are_told_what_a_model_s_server_must_a
         error = lab.failure(other)
         assert error["code"] == "model-blocked"
         assert f"--cors-origin {origin}" in error["message"]
+
+
+def test_a_model_of_another_server_comes_with_its_token(
+    lab_at: Callable[..., Lab], model_files: ModelFiles, atto_bundle: Path, shared: Path
+) -> None:
+    model_files.files["page.html"] = b"<!doctype html><title>a page without headers</title>"
+    origin = model_files.url.rstrip("/")
+    options = ("--cors-origin", origin, "--token", "open-sesame")
+    with serving((atto_bundle,), shared, *options) as url:
+        library = f"window.library = {urljoin(url, '/sightline.js')!r};"
+        lab = lab_at(model_files.url, script=library, path="/page.html")
+        model = urljoin(url, ATTO)
+        refused = lab.failure(model)
+        assert refused["code"] == "token-refused"
+        assert "give it as `token` beside `model`" in refused["message"]
+        assert lab.failure(model, token="guess")["code"] == "token-refused"
+        lab.start(model, token="open-sesame", threads=1)
+        lab.until(STORED)
+        assert lab.failure(model)["code"] == "token-refused", "what is cached is no way around it"
+
+
+def test_a_token_goes_to_the_model_s_origin_alone(lab: Lab, model_files: ModelFiles) -> None:
+    manifest = urljoin(lab.url, ATTO + "manifest.json")
+    model = {"manifestUrl": manifest, "graphUrl": model_files.url + "model.onnx"}
+    program = "(model) => lab.open({ model, token: 'open-sesame', threads: 1 })"
+    lab.page.evaluate(program, model)
+    assert (model_files.asked, model_files.tokens) == (["model.onnx"], [None])

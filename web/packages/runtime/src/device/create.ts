@@ -17,8 +17,8 @@ import { chooseThreads, maxThreads, openWasm } from "./threads";
 const FIRST_FRAMES = 10;
 
 /**
- * A detector that has run once. Rejects with ConfigInvalid, a ModelError, WebAssemblyUnsupported,
- * BackendUnsupported, OutOfMemory, WorkerFailed, or the signal's reason.
+ * A detector that has run once. Rejects with ConfigInvalid, a ModelError, TokenRefused,
+ * WebAssemblyUnsupported, BackendUnsupported, OutOfMemory, WorkerFailed, or the signal's reason.
  */
 export async function createDetector(options: DetectorOptions): Promise<Detector> {
   const { backend = "auto", signal } = options;
@@ -27,6 +27,7 @@ export async function createDetector(options: DetectorOptions): Promise<Detector
     onManifest: (manifest) => checkRuntime(manifest, options),
     onProgress: options.onProgress,
     signal,
+    token: options.token,
   });
   const isOpen = backend === "auto" && model.manifest.runtime === "onnx";
   const gpu = isOpen ? await describeGpu() : null;

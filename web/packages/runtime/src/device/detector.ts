@@ -16,6 +16,8 @@ import type { Attempt } from "./upgrade";
 export interface DetectorOptions {
   /** Address of the bundle: its folder, its manifest.json, or of both files. */
   readonly model: string | ModelLocation;
+  /** Of the model's server where it asks for one; it goes there alone. */
+  readonly token?: string;
   /**
    * By default "auto": wasm at once, and WebGPU where it finds the same in less time. Another than
    * wasm is checked against wasm before it is used.

@@ -7,6 +7,7 @@ import {
   ModelNotFound,
   ModelTruncated,
   ModelUnreachable,
+  TokenRefused,
 } from "../errors";
 import {
   GRAPH_NAME,
@@ -43,11 +44,24 @@ export function locateFile(location: ModelLocation, file: ModelFile): string {
 export type ProgressListener = (loadedBytes: number, totalBytes: number) => void;
 
 /** How files are fetched; `cache: "reload"` asks the server whatever the browser has kept. */
-export type FetchOptions = Pick<RequestInit, "cache"> & { readonly signal?: AbortSignal };
+export type FetchOptions = Pick<RequestInit, "cache" | "headers"> & {
+  readonly signal?: AbortSignal;
+};
+
+/** The token as a header, for files of the manifest's origin alone. */
+export function authorize(
+  url: string,
+  { manifestUrl }: ModelLocation,
+  token?: string,
+): HeadersInit {
+  const originOf = (address: string) => new URL(address, document.baseURI).origin;
+  const isGiven = token !== undefined && originOf(url) === originOf(manifestUrl);
+  return isGiven ? { Authorization: `Bearer ${token}` } : {};
+}
 
 /**
- * The manifest and its text. Raises ModelNotFound, ModelUnreachable, ModelBlocked, ManifestInvalid
- * or ManifestTooNew.
+ * The manifest and its text. Raises ModelNotFound, ModelUnreachable, ModelBlocked, TokenRefused,
+ * ManifestInvalid or ManifestTooNew.
  */
 export async function fetchManifest(
   url: string,
@@ -68,7 +82,8 @@ export async function fetchManifest(
 
 /**
  * The file's bytes, of the size and sha256 that the manifest says; `onBytes` is told how many have
- * come. Raises ModelNotFound, ModelUnreachable, ModelBlocked, ModelTruncated or ModelHashMismatch.
+ * come. Raises ModelNotFound, ModelUnreachable, ModelBlocked, TokenRefused, ModelTruncated or
+ * ModelHashMismatch.
  */
 export async function fetchFile(
   url: string,
@@ -111,6 +126,12 @@ async function request(url: string, options: FetchOptions): Promise<Response> {
   }
   if (response.status === 404) {
     throw new ModelNotFound(`${url} is not there (404); the server no longer has this model`);
+  }
+  if (response.status === 401) {
+    throw new TokenRefused(
+      `${url} is only for those who know the server's token: give it as \`token\` beside \`model\`, or ` +
+        "open the server's own page with it once",
+    );
   }
   if (!response.ok) {
     throw new ModelUnreachable(`${url} answered ${response.status} ${response.statusText}`.trim());

@@ -2,6 +2,7 @@
 import { ModelHashMismatch, ModelTruncated, ModelUnreachable } from "../errors";
 import { ModelCache } from "./cache";
 import {
+  authorize,
   type FetchOptions,
   fetchFile,
   fetchManifest,
@@ -22,11 +23,13 @@ export interface LoadOptions {
   readonly onManifest?: (manifest: Manifest) => void;
   readonly onProgress?: ProgressListener | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Sent to the manifest's origin. */
+  readonly token?: string | undefined;
 }
 
 /**
  * The model as its manifest is now; as it was loaded before where the server cannot be reached.
- * Raises a ModelError, or rejects with the signal's reason.
+ * Raises a ModelError or TokenRefused, or rejects with the signal's reason.
  */
 export async function loadModel(
   location: ModelLocation,
@@ -53,22 +56,28 @@ async function download(
   options: LoadOptions,
   mode: RequestCache,
 ): Promise<Model> {
-  const { onProgress, signal } = options;
-  const request: FetchOptions = { cache: mode, ...(signal === undefined ? {} : { signal }) };
-  const { manifest, text } = await fetchManifest(location.manifestUrl, request);
+  const { onProgress, signal, token } = options;
+  const requestOf = (url: string): FetchOptions => ({
+    cache: mode,
+    headers: authorize(url, location, token),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const { manifestUrl } = location;
+  const { manifest, text } = await fetchManifest(manifestUrl, requestOf(manifestUrl));
   options.onManifest?.(manifest);
   const total = manifest.files.reduce((sum, file) => sum + file.size, 0);
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   const byHash = new Map<string, Uint8Array<ArrayBuffer>>();
   let before = 0;
   for (const file of manifest.files) {
+    const url = locateFile(location, file);
     const bytes =
       (await cache?.readFile(file.sha256)) ??
       (await fetchFile(
-        locateFile(location, file),
+        url,
         file,
         (loaded) => onProgress?.(before + loaded, total),
-        request,
+        requestOf(url),
       ));
     signal?.throwIfAborted();
     before += file.size;
@@ -76,7 +85,7 @@ async function download(
     files.set(file.name, bytes);
     byHash.set(file.sha256, bytes);
   }
-  void cache?.store(location.manifestUrl, text, byHash);
+  void cache?.store(manifestUrl, text, byHash);
   return { manifest, files };
 }
 

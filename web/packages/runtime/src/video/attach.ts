@@ -26,6 +26,7 @@ export interface WatchPlace extends Omit<DetectorOptions, "model" | "onProgress"
   readonly server?: string;
   /** How pictures get to the server; by default "websocket". */
   readonly transport?: Transport;
+  /** Of that server, or of the one that the model comes from. */
   readonly token?: string;
   /** With a server: wider pictures are made so wide before they are sent; 640 by default. */
   readonly maxWidth?: number;
