@@ -156,7 +156,9 @@ def test_a_video_that_is_none_is_refused(live: Callable[..., LivePage], tmp_path
     fake.write_bytes(b"not a video" * 100)
     page.choose_file(fake)
     problem = page.problem()
-    assert "This video cannot be played" in problem and "holiday.mp4" in problem
+    assert "This video cannot be played" in problem
+    assert "holiday.mp4 is damaged, or of a kind that this browser cannot play." in problem
+    assert "DEMUXER" not in problem
 
 
 def test_workers_that_die_are_replaced_until_they_die_again_and_again(

@@ -130,7 +130,10 @@ async function play(video: HTMLVideoElement, name: string): Promise<void> {
   try {
     await video.play();
   } catch (error) {
-    const detail = video.error?.message || firstLine(error);
-    throw new VideoUnplayable(`${name}: ${detail}`);
+    throw new VideoUnplayable(
+      video.error === null
+        ? `${name}: ${firstLine(error)}`
+        : `${name} is damaged, or of a kind that this browser cannot play`,
+    );
   }
 }

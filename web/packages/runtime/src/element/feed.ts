@@ -132,7 +132,9 @@ export class Feed {
             `the video cannot be loaded from another site: ${address}; it is not there, or its ` +
               "server does not send Access-Control-Allow-Origin",
           )
-        : new VideoUnplayable(`${address}: ${video.error.message || "it cannot be played"}`),
+        : new VideoUnplayable(
+            `${address} is not there, damaged, or of a kind that this browser cannot play`,
+          ),
     );
   }
 }
