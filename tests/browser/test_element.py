@@ -129,10 +129,27 @@ def test_a_model_that_is_not_there_can_be_tried_again(lab: Callable[..., Lab]) -
     page.set("model", MODEL)
     page.until(HAS_FOUND)
     assert not page.page.evaluate("lab.sees('problem')")
+
+
+def test_a_wrong_attribute_is_told_and_what_runs_goes_on(lab: Callable[..., Lab]) -> None:
+    page = lab().make({"model": MODEL, "threshold": "0.4", "max": "-1", "sync": "x", **CLIP})
+    page.until(HAS_FOUND)
+    assert page.codes() == [["config-invalid", False]]
+    told = page.page.evaluate("lab.last('sightline-error').error.message")
+    assert 'max="-1"' in told and 'sync="x"' in told
+    assert page.page.evaluate("lab.sees('problem') && !lab.sees('retry')")
+    page.page.evaluate("lab.element.removeAttribute('max'); lab.element.removeAttribute('sync')")
+    page.until("!lab.sees('problem')")
+    page.page.evaluate("lab.forget()")
     page.set("threshold", "40")
-    page.until("lab.codes().length === 3")
-    assert page.codes()[-1] == ["config-invalid", True]
-    assert 'threshold="40"' in page.page.evaluate("lab.part('problem-advice').textContent")
+    page.set("lines", "no list")
+    page.until("lab.codes().length === 2")
+    page.until(HAS_FOUND)
+    told = page.page.evaluate("lab.part('problem-advice').textContent")
+    assert 'threshold="40"' in told and "lines is not JSON" in told
+    assert page.page.evaluate("lab.element.settings.threshold") == 0.4
+    assert page.page.evaluate("lab.element.state") == "ready"
+    assert page.errors == []
 
 
 def test_a_camera_is_given_back_and_taken_up_again(lab: Callable[..., Lab]) -> None:
@@ -169,7 +186,7 @@ def test_a_server_can_look_at_the_pages_own_video(lab: Callable[..., Lab], trans
     assert page.page.evaluate("lab.element.state") == "ready"
     page.set("transport", "pigeon")
     page.until("lab.sees('problem')")
-    assert page.codes() == [["config-invalid", True]]
+    assert page.codes() == [["config-invalid", False]]
 
 
 def test_moved_in_the_page_it_goes_on(lab: Callable[..., Lab]) -> None:

@@ -1,13 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { ConfigInvalid } from "../errors";
 import { DEFAULT_SETTINGS } from "../video/watch";
-import { isOn, readRegions, readSettings, readTransport } from "./attributes";
+import { isOn, readSettings, readTransport } from "./attributes";
 
 const from = (attributes: Record<string, string>) => (name: string) => attributes[name] ?? null;
 
 describe("readSettings", () => {
   it("gives the defaults where nothing is said", () => {
-    expect({ ...DEFAULT_SETTINGS, ...readSettings(from({})) }).toEqual(DEFAULT_SETTINGS);
+    expect({ ...DEFAULT_SETTINGS, ...readSettings(from({})).settings }).toEqual(DEFAULT_SETTINGS);
   });
 
   it("reads every setting", () => {
@@ -20,7 +19,7 @@ describe("readSettings", () => {
       mirror: "false",
       sync: "live",
     };
-    expect(readSettings(from(attributes))).toEqual({
+    expect(readSettings(from(attributes)).settings).toEqual({
       threshold: 0.4,
       labels: ["person", "traffic light"],
       max: 5,
@@ -28,24 +27,35 @@ describe("readSettings", () => {
       motion: true,
       mirror: false,
       sync: "live",
+      lines: [],
+      zones: [],
     });
   });
 
   it.each([{ threshold: "40" }, { threshold: "high" }, { max: "-1" }, { sync: "both" }])(
-    "refuses %o",
+    "leaves out %o and says why",
     (attributes: Record<string, string>) => {
-      const [[name, value] = []] = Object.entries(attributes);
-      expect(() => readSettings(from(attributes))).toThrow(ConfigInvalid);
-      expect(() => readSettings(from(attributes))).toThrow(`${name}="${value}"`);
+      const [[name = "", value] = []] = Object.entries(attributes);
+      const { settings, problems } = readSettings(from({ track: "", ...attributes }));
+      expect(Object.keys(settings)).not.toContain(name);
+      expect(settings.track).toBe(true);
+      expect(problems.map(({ message }) => message)).toEqual([
+        expect.stringContaining(`${name}="${value}"`),
+      ]);
     },
   );
-});
 
-it("reads lines and zones as JSON, and leaves out what is not given", () => {
-  const line = { name: "door", from: [0, 0.5], to: [1, 0.5] };
-  expect(readRegions(from({ lines: JSON.stringify([line]) }))).toEqual({ lines: [line] });
-  expect(() => readRegions(from({ zones: "{" }))).toThrow(ConfigInvalid);
-  expect(() => readRegions(from({ zones: "{}" }))).toThrow("not a list");
+  it("reads lines and zones as JSON", () => {
+    const line = { name: "door", from: [0, 0.5], to: [1, 0.5] };
+    expect(readSettings(from({ lines: JSON.stringify([line]) })).settings.lines).toEqual([line]);
+    const { settings, problems } = readSettings(from({ zones: "{", lines: '[{"name": "a"}]' }));
+    expect(settings).not.toHaveProperty("zones");
+    expect(problems.map(({ message }) => message)).toEqual([
+      expect.stringContaining('"from" of the line "a"'),
+      expect.stringContaining("zones is not JSON"),
+    ]);
+    expect(readSettings(from({ zones: "{}" })).problems[0]?.message).toContain("not a list");
+  });
 });
 
 it("knows the ways to a server, and refuses others", () => {

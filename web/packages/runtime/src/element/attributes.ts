@@ -1,6 +1,6 @@
 /** The attributes of <sightline-video> as settings. Knows no page: what is read is text. */
 import { ConfigInvalid } from "../errors";
-import type { CountingLine, CountingZone } from "../tracking/regions";
+import { type CountingLine, type CountingZone, checkRegions } from "../tracking/regions";
 import type { Transport } from "../video/engine";
 import { DEFAULT_SETTINGS, type WatchSettings } from "../video/watch";
 
@@ -31,28 +31,47 @@ export const PASSED = ["poster", "muted", "loop", "autoplay"] as const;
 
 const TRANSPORTS: readonly Transport[] = ["http", "websocket", "webrtc"];
 
-/** Raises ConfigInvalid. */
-export function readSettings(read: Read): Partial<WatchSettings> {
-  return {
-    threshold: readNumber(read, "threshold", 0, 1) ?? DEFAULT_SETTINGS.threshold,
-    labels: readClasses(read("classes")),
-    max: readNumber(read, "max", 0, Number.MAX_SAFE_INTEGER) ?? DEFAULT_SETTINGS.max,
-    track: isOn(read("track")),
-    motion: isOn(read("motion")),
-    mirror: isOn(read("mirror")),
-    sync: readChoice(read, "sync", ["frame", "live"] as const) ?? DEFAULT_SETTINGS.sync,
-  };
+/** Settings, and what is wrong with those that are left out. */
+export interface ReadSettings {
+  readonly settings: Partial<WatchSettings>;
+  readonly problems: readonly ConfigInvalid[];
 }
 
-/** Lines and zones are checked where they are used: here only that there is a list of them. */
-export function readRegions(
+/** `given`: lines and zones in place of the attributes. */
+export function readSettings(
   read: Read,
-): Partial<{ lines: readonly CountingLine[]; zones: readonly CountingZone[] }> {
-  const [lines, zones] = [
-    readList<CountingLine>(read, "lines"),
-    readList<CountingZone>(read, "zones"),
-  ];
-  return { ...(lines === null ? {} : { lines }), ...(zones === null ? {} : { zones }) };
+  given: Partial<Pick<WatchSettings, "lines" | "zones">> = {},
+): ReadSettings {
+  const problems: ConfigInvalid[] = [];
+  const readers: { readonly [K in keyof WatchSettings]?: () => WatchSettings[K] } = {
+    threshold: () => readNumber(read, "threshold", 0, 1) ?? DEFAULT_SETTINGS.threshold,
+    labels: () => readClasses(read("classes")),
+    max: () => readNumber(read, "max", 0, Number.MAX_SAFE_INTEGER) ?? DEFAULT_SETTINGS.max,
+    track: () => isOn(read("track")),
+    motion: () => isOn(read("motion")),
+    mirror: () => isOn(read("mirror")),
+    sync: () => readChoice(read, "sync", ["frame", "live"] as const) ?? DEFAULT_SETTINGS.sync,
+    lines: () => {
+      const lines = given.lines ?? readList<CountingLine>(read, "lines") ?? [];
+      checkRegions(lines, []);
+      return lines;
+    },
+    zones: () => {
+      const zones = given.zones ?? readList<CountingZone>(read, "zones") ?? [];
+      checkRegions([], zones);
+      return zones;
+    },
+  };
+  const settings = Object.entries(readers).flatMap(([name, readOne]) => {
+    try {
+      return [[name, readOne()]];
+    } catch (error) {
+      if (!(error instanceof ConfigInvalid)) throw error;
+      problems.push(error);
+      return [];
+    }
+  });
+  return { settings: Object.fromEntries(settings), problems };
 }
 
 /** Raises ConfigInvalid. */

@@ -113,10 +113,10 @@ export class VideoFrameParts {
   }
 
   /** `isOver`: nothing goes on by itself, and nothing is seen. */
-  showProblem(problem: Problem, isOver: boolean): void {
+  showProblem(problem: Problem, isOver: boolean, canRetry: boolean): void {
     this.#title.textContent = problem.title;
     this.#advice.textContent = problem.advice;
-    this.#retry.hidden = !isOver;
+    this.#retry.hidden = !canRetry;
     this.#problem.classList.toggle("passing", !isOver);
     this.#problem.hidden = false;
     this.#bar.inert = isOver; // it lies beneath

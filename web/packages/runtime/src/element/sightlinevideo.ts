@@ -1,21 +1,12 @@
 /** <sightline-video>: a video, camera or file with its objects, by one element. */
-import { firstLine, SightlineError, VideoForbidden } from "../errors";
+import { ConfigInvalid, firstLine, SightlineError, VideoForbidden } from "../errors";
 import { describeProblem } from "../problems";
 import type { RemoteState } from "../remote/reconnect";
 import type { CountingEvent, Counts } from "../tracking/counting";
 import type { CountingLine, CountingZone } from "../tracking/regions";
 import { type WatchOptions, watchVideo } from "../video/attach";
 import type { VideoWatch, WatchResult, WatchSettings } from "../video/watch";
-import {
-  isOn,
-  PASSED,
-  PLACE,
-  readRegions,
-  readSettings,
-  readTransport,
-  SETTINGS,
-  SOURCE,
-} from "./attributes";
+import { isOn, PASSED, PLACE, readSettings, readTransport, SETTINGS, SOURCE } from "./attributes";
 import { Feed } from "./feed";
 import { VideoFrameParts } from "./frame";
 import { summarize } from "./summary";
@@ -39,8 +30,8 @@ const SAY_EVERY_MS = 4000;
 
 type Group = "settings" | "place" | "source";
 
-/** What can fail by itself: what is shown, and what finds the objects. */
-type Part = "source" | "watch";
+/** What can fail by itself: what is shown, what finds the objects, and how. */
+type Part = "source" | "watch" | "settings";
 
 /** Attributes and what follows from a change of theirs. */
 const GROUPS = new Map<string, Group>([
@@ -213,9 +204,7 @@ export class SightlineVideo extends HTMLElement {
     const hasFailed = this.#problems.get("watch")?.isOver === true;
     if (changed.has("source")) this.#openSource();
     if (changed.has("place") || hasFailed || this.#watch === null) this.#openWatch();
-    else if (changed.has("settings")) {
-      this.#try(() => this.#watch?.configure(this.#readSettings()));
-    }
+    else if (changed.has("settings")) this.#watch.configure(this.#readSettings());
   }
 
   #makeVideo(): HTMLVideoElement {
@@ -245,25 +234,38 @@ export class SightlineVideo extends HTMLElement {
     });
   }
 
+  /** What is wrong is told, and left as it was. */
   #readSettings(): Partial<WatchSettings> {
-    const read = (name: string) => this.getAttribute(name);
-    const given = {
+    const { settings, problems } = readSettings((name) => this.getAttribute(name), {
       ...(this.#lines === null ? {} : { lines: this.#lines }),
       ...(this.#zones === null ? {} : { zones: this.#zones }),
-    };
-    return { ...readSettings(read), lines: [], zones: [], ...readRegions(read), ...given };
+    });
+    this.#heal("settings");
+    if (problems.length > 0) {
+      const error = new ConfigInvalid(problems.map(({ message }) => message).join("; "));
+      this.#fail("settings", error, false);
+    }
+    return settings;
   }
 
   #openWatch(): void {
     const video = this.#video;
+    if (video === null) return;
+    let options: WatchOptions;
+    try {
+      options = this.#readOptions();
+    } catch (error) {
+      const isOver = this.#watch === null; // what runs goes on
+      this.#fail(isOver ? "watch" : "settings", error, isOver);
+      return;
+    }
     this.#watch?.close();
     this.#watch = null;
     this.#lost = null;
-    if (video === null) return;
     this.#setState("loading");
     this.#heal("watch");
     this.#try(() => {
-      this.#watch = watchVideo(video, this.#readOptions());
+      this.#watch = watchVideo(video, options);
     });
   }
 
@@ -314,7 +316,9 @@ export class SightlineVideo extends HTMLElement {
   }
 
   #take(result: WatchResult): void {
-    for (const [part, { isOver }] of this.#problems) if (!isOver) this.#heal(part);
+    for (const [part, { isOver }] of this.#problems) {
+      if (!isOver && part !== "settings") this.#heal(part);
+    }
     this.#emit("sightline-detections", result);
     const now = performance.now();
     if (now - this.#saidAt < SAY_EVERY_MS) return;
@@ -352,7 +356,12 @@ export class SightlineVideo extends HTMLElement {
     const problems = [...this.#problems.values()];
     const worst = problems.find(({ isOver }) => isOver) ?? problems[0];
     if (worst === undefined) this.#parts.hideProblem();
-    else this.#parts.showProblem(describeProblem(worst.error), worst.isOver);
+    else {
+      const { error, isOver } = worst;
+      // What the page has written is not better at another try.
+      const canRetry = isOver && !(error instanceof ConfigInvalid);
+      this.#parts.showProblem(describeProblem(error), isOver, canRetry);
+    }
     if (worst?.isOver) this.#parts.showLoading(null);
     const state = worst?.isOver ? "failed" : this.#doing;
     if (state === this.#state) return;
