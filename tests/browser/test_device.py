@@ -316,6 +316,15 @@ def test_without_a_gpu_webgpu_is_refused_with_the_reason(lab: Lab) -> None:
     lab.until_workers(0)
 
 
+def test_a_tab_without_a_gpu_asks_for_one_once(lab: Lab) -> None:
+    told: list[str] = []
+    lab.page.on("console", lambda message: told.append(message.text))
+    lab.start()
+    lab.start()
+    lab.load().start()
+    assert len([text for text in told if "adapter" in text]) == 1
+
+
 @pytest.mark.parametrize("backend", ["wasm", "webgl"])
 def test_tensorflow_js_finds_what_onnx_runtime_finds(
     lab_at: Callable[..., Lab], software_gpu: Browser, atto_url: str, bear: Path, backend: str
