@@ -209,14 +209,14 @@ def assert_edges_are_drawn(page: LivePage) -> None:
             const top = (box.height - picture.naturalHeight * scale) / 2 + y * scale;
             const ratio = canvas.width / canvas.clientWidth;
             const pixel = canvas.getContext('2d').getImageData(
-                Math.round(left * ratio), Math.round(top * ratio), 1, 1).data;
+                Math.floor(left * ratio), Math.floor(top * ratio), 1, 1).data;
             return {pixel: [...pixel], ratio};
         }""",
         [x1, (y1 + y2) / 2],
     )
     assert seen["ratio"] == pytest.approx(page.page.evaluate("devicePixelRatio"), abs=0.01)
     *rgb, alpha = seen["pixel"]
-    # The line is 2.5 CSS pixels wide and centred on the edge: its middle is solid.
+    # The line is 2.5 CSS pixels wide and centred on the edge: the pixel of the edge is solid.
     assert alpha == 255
     # Canvas colours may be rounded by premultiplication.
     assert rgb == pytest.approx(class_color(best["labelId"]), abs=3)
