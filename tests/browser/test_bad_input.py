@@ -224,7 +224,7 @@ def test_a_page_loaded_again_and_again_leaves_nothing_at_the_server(
     page = live().open("?run=websocket&source=sample").until_ready()
     page.until("window.sightline.stats.connection === 'ready'")
     for _ in range(20):
-        page.page.reload(wait_until="commit")
+        page.page.reload(wait_until="domcontentloaded")
     page.until("window.sightline?.stats.connection === 'ready'")
     page.until_found()
     deadline = time.monotonic() + PATIENCE_S

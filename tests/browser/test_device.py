@@ -294,7 +294,7 @@ def test_webgpu_that_is_slower_is_tried_once_and_not_used(
     lab_at: Callable[..., Lab], software_gpu: Browser, atto_url: str, bear: Path
 ) -> None:
     lab = lab_at(atto_url, software_gpu, script=REAL_GPU).show(bear)
-    assert lab.start(threads=None)["name"] == "wasm"
+    assert lab.start()["name"] == "wasm"
     for _ in range(11):
         lab.detect()
     lab.until("lab.detector.report.length === 2")

@@ -374,6 +374,8 @@ def test_a_video_that_comes_later_and_one_that_takes_its_place(
 ) -> None:
     page = tag_page(site.add_page(tag(runtime_url)))
     page.until("document.readyState === 'complete'")
+    while not any('no <video id="myVideo"> yet' in text for text in page.told):
+        page.page.wait_for_timeout(50)
     for _ in range(2):
         page.page.evaluate(
             "(html) => { document.body.innerHTML = html; events.length = 0; }", VIDEO
@@ -381,7 +383,6 @@ def test_a_video_that_comes_later_and_one_that_takes_its_place(
         page.until_events(3)
         assert page.page.evaluate("document.querySelectorAll('canvas').length") == 1
     assert site.most_at_once == 1
-    assert any('no <video id="myVideo"> yet' in text for text in page.told)
 
 
 PEER = """<video id="myVideo" autoplay muted playsinline></video>
