@@ -101,14 +101,18 @@ class Page:
     async def receive(self, wanted: Callable[[Message], bool]) -> Message:
         """The first message that is wanted, of those that came or will."""
         seen = 0
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                for message in self.messages[seen:]:
-                    if wanted(message):
-                        return message
-                seen = len(self.messages)
-                self._came.clear()
-                await self._came.wait()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while True:
+                    for message in self.messages[seen:]:
+                        if wanted(message):
+                            return message
+                    seen = len(self.messages)
+                    self._came.clear()
+                    await self._came.wait()
+        except TimeoutError:
+            last, state = self.messages[-2:], self.connection.connectionState
+            raise AssertionError(f"not in {WAIT_S:g} s: {state}, {last}") from None
 
     async def receive_results(self, count: int) -> list[Message]:
         """So many results, from the first on."""
