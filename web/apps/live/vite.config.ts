@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { defaultClientConditions, defineConfig } from "vite";
+import { assemblyScript } from "../../assembly.ts";
 
 export default defineConfig({
   root: import.meta.dirname,
@@ -7,7 +8,11 @@ export default defineConfig({
   // ONNX Runtime's wasm and its loader stay files of their own, which its threads load again.
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] },
   // Licences stand in licenses.txt, as of the page's own scripts.
-  worker: { format: "es", rolldownOptions: { output: { comments: { legal: false } } } },
+  worker: {
+    format: "es",
+    plugins: () => [assemblyScript()],
+    rolldownOptions: { output: { comments: { legal: false } } },
+  },
   build: {
     target: "es2022",
     outDir: "../../../src/sightline/server/static",

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { defaultClientConditions, defineConfig, type Plugin } from "vite";
+import { assemblyScript } from "../../assembly.ts";
 
 const here = import.meta.dirname;
 
@@ -45,7 +46,11 @@ export default defineConfig({
   base: "./",
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] },
   // Licences stand in licenses.txt.
-  worker: { format: "es", rolldownOptions: { output: { comments: { legal: false } } } },
+  worker: {
+    format: "es",
+    plugins: () => [assemblyScript()],
+    rolldownOptions: { output: { comments: { legal: false } } },
+  },
   plugins: [manifest],
   build: {
     target: "es2022",

@@ -5,7 +5,7 @@
 import { FrameUnusable, firstLine } from "../errors";
 import type { Frame } from "./protocol";
 
-/** (height, width, 4) uint8; the buffer is the reader's and holds until its next read. */
+/** (height, width, 4) uint8. */
 export interface RgbaImage {
   readonly rgba: Uint8Array;
   readonly width: number;
@@ -18,37 +18,37 @@ interface OrientedVideoFrame {
   readonly flip?: boolean;
 }
 
-/** Reads frames one after another, reusing its buffers. */
+/** Where the pixels of an image of this size go: height * width * 4 bytes. */
+export type TakeRoom = (width: number, height: number) => Uint8Array<ArrayBuffer>;
+
+/** Reads frames one after another. */
 export class PixelReader {
-  #buffer = new Uint8Array(0);
   #canvas: OffscreenCanvas | undefined;
   #convertsOnCopy: boolean | undefined;
 
   /** Raises FrameUnusable; leaves the frame open. */
-  async read(frame: Frame): Promise<RgbaImage> {
+  async read(frame: Frame, takeRoom: TakeRoom): Promise<RgbaImage> {
     try {
       if (typeof VideoFrame !== "undefined" && frame instanceof VideoFrame) {
         this.#convertsOnCopy ??= await convertsOnCopy();
-        if (this.#convertsOnCopy && isUpright(frame)) return await this.#copy(frame);
-        return this.#draw(frame, frame.displayWidth, frame.displayHeight);
+        if (this.#convertsOnCopy && isUpright(frame)) return await this.#copy(frame, takeRoom);
+        return this.#draw(frame, frame.displayWidth, frame.displayHeight, takeRoom);
       }
       const bitmap = frame as ImageBitmap;
-      return this.#draw(bitmap, bitmap.width, bitmap.height);
+      return this.#draw(bitmap, bitmap.width, bitmap.height, takeRoom);
     } catch (error) {
       throw new FrameUnusable(`the frame's pixels cannot be read: ${firstLine(error)}`);
     }
   }
 
-  async #copy(frame: VideoFrame): Promise<RgbaImage> {
+  async #copy(frame: VideoFrame, takeRoom: TakeRoom): Promise<RgbaImage> {
     const { width, height } = frame.visibleRect ?? new DOMRectReadOnly();
-    if (this.#buffer.length !== width * height * 4) {
-      this.#buffer = new Uint8Array(width * height * 4);
-    }
-    await frame.copyTo(this.#buffer, { format: "RGBA", colorSpace: "srgb" });
-    return { rgba: this.#buffer, width, height };
+    const rgba = takeRoom(width, height);
+    await frame.copyTo(rgba, { format: "RGBA", colorSpace: "srgb" });
+    return { rgba, width, height };
   }
 
-  #draw(frame: Frame, width: number, height: number): RgbaImage {
+  #draw(frame: Frame, width: number, height: number, takeRoom: TakeRoom): RgbaImage {
     if (this.#canvas?.width !== width || this.#canvas.height !== height) {
       this.#canvas = new OffscreenCanvas(width, height);
     }
@@ -60,7 +60,9 @@ export class PixelReader {
     context.fillRect(0, 0, width, height);
     context.drawImage(frame, 0, 0, width, height);
     const { data } = context.getImageData(0, 0, width, height);
-    return { rgba: new Uint8Array(data.buffer), width, height };
+    const rgba = takeRoom(width, height);
+    rgba.set(data);
+    return { rgba, width, height };
   }
 }
 

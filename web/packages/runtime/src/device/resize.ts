@@ -3,11 +3,14 @@
  *
  * Width first, then height, with 8-bit values in between and weights as fixed-point integers, as
  * in Pillow's Resample.c. The vectors in contracts/golden/resize.json hold both to the same bytes.
+ * What is planned here is done in assembly/resize.ts.
  */
+import { bytes } from "../../assembly/resize.ts?wasm";
 
 /** 32 bits less 8 for the pixel and 2 of headroom (Pillow's Resample.c). */
 const PRECISION_BITS = 22;
-const HALF = 1 << (PRECISION_BITS - 1);
+/** The kernel takes weights in two parts; this is the lower one's. */
+const LOWER_BITS = 11;
 
 /** For each output position of one axis: where its input begins, how many, and their weights. */
 export interface AxisPlan {
@@ -49,42 +52,133 @@ export function planAxis(inputSize: number, outputSize: number): AxisPlan {
   return { starts, counts, weights, taps };
 }
 
-/** Stretches RGBA images of any size to RGB of one size; plans and buffers are kept. */
+/** The module of assembly/resize.ts, with a memory of its own. Offsets and sizes are bytes. */
+interface Kernel {
+  readonly memory: WebAssembly.Memory;
+  resizeColumns(
+    rgba: number,
+    width: number,
+    height: number,
+    plan: number,
+    outputWidth: number,
+    rgb: number,
+  ): void;
+  resizeRows(
+    input: number,
+    rowBytes: number,
+    plan: number,
+    outputHeight: number,
+    output: number,
+  ): void;
+  dropAlpha(rgba: number, pixels: number, rgb: number): void;
+}
+
+const PAGE_BYTES = 65536;
+/** What the kernel may read and write past an end. */
+const MARGIN = 16;
+/** Memory never shrinks: of more than so many times what is needed, a fresh one is taken. */
+const MOST_SPARE = 4;
+
+let compiled: WebAssembly.Module | undefined;
+
+function openKernel(): Kernel {
+  compiled ??= new WebAssembly.Module(bytes);
+  return new WebAssembly.Instance(compiled).exports as unknown as Kernel;
+}
+
+/** Stretches RGBA images of any size to RGB of one size; plans and memory are kept. */
 export class Resizer {
   readonly width: number;
   readonly height: number;
+  #kernel = openKernel();
   #inputWidth = 0;
   #inputHeight = 0;
-  #columns: AxisPlan = planAxis(1, 1);
-  #rows: AxisPlan = planAxis(1, 1);
-  #between = new Uint8Array(0);
+  /** Where the parts lie in the kernel's memory. */
+  #rgba = 0;
+  #columns = 0;
+  #rows = 0;
+  #between = 0;
+  #output = 0;
 
   constructor(width: number, height: number) {
     this.width = width;
     this.height = height;
   }
 
-  /** Write (height, width, 3) RGB into `output` from (inputHeight, inputWidth, 4) RGBA. */
-  resize(rgba: Uint8Array, inputWidth: number, inputHeight: number, output: Uint8Array): void {
-    if (rgba.length < inputWidth * inputHeight * 4) {
-      throw new RangeError(`${rgba.length} bytes for ${inputWidth} x ${inputHeight} RGBA pixels`);
+  /** (inputHeight, inputWidth, 4): where the next image's RGBA goes. Holds until the next call. */
+  room(inputWidth: number, inputHeight: number): Uint8Array<ArrayBuffer> {
+    if (inputWidth !== this.#inputWidth || inputHeight !== this.#inputHeight) {
+      this.#plan(inputWidth, inputHeight);
     }
-    this.#plan(inputWidth, inputHeight);
-    const isSameHeight = inputHeight === this.height;
-    const between = isSameHeight ? output : this.#between;
-    if (inputWidth === this.width) dropAlpha(rgba, between, inputWidth * inputHeight);
-    else resizeColumns(rgba, inputWidth, inputHeight, between, this.#columns);
-    if (!isSameHeight) resizeRows(between, this.width * 3, output, this.#rows);
+    return this.#view(this.#rgba, inputWidth * inputHeight * 4);
+  }
+
+  /** Write (height, width, 3) RGB into `output` from the image in `room`. */
+  resize(output: Uint8Array): void {
+    const { width, height } = this;
+    const [inputWidth, inputHeight] = [this.#inputWidth, this.#inputHeight];
+    const kernel = this.#kernel;
+    const between = inputHeight === height ? this.#output : this.#between;
+    if (inputWidth === width) kernel.dropAlpha(this.#rgba, width * inputHeight, between);
+    else {
+      kernel.resizeColumns(this.#rgba, inputWidth, inputHeight, this.#columns, width, between);
+    }
+    if (inputHeight !== height) {
+      kernel.resizeRows(between, width * 3, this.#rows, height, this.#output);
+    }
+    output.set(this.#view(this.#output, width * height * 3));
   }
 
   #plan(inputWidth: number, inputHeight: number): void {
-    if (inputWidth === this.#inputWidth && inputHeight === this.#inputHeight) return;
-    this.#columns = planAxis(inputWidth, this.width);
-    this.#rows = planAxis(inputHeight, this.height);
-    this.#between = new Uint8Array(inputHeight === this.height ? 0 : this.width * inputHeight * 3);
+    const { width, height } = this;
+    const columns = packPlan(planAxis(inputWidth, width), 4);
+    const rows = packPlan(planAxis(inputHeight, height), width * 3);
+    let end = 0;
+    const place = (bytes: number): number => {
+      const start = end;
+      end = Math.ceil((start + bytes + MARGIN) / MARGIN) * MARGIN;
+      return start;
+    };
+    this.#columns = place(columns.byteLength);
+    this.#rows = place(rows.byteLength);
+    this.#rgba = place(inputWidth * inputHeight * 4);
+    this.#between = place(width * 3 * (inputHeight + 1));
+    this.#output = place(width * height * 3);
+    this.#reserve(end);
+    this.#view(this.#columns, columns.byteLength).set(new Uint8Array(columns.buffer));
+    this.#view(this.#rows, rows.byteLength).set(new Uint8Array(rows.buffer));
     this.#inputWidth = inputWidth;
     this.#inputHeight = inputHeight;
   }
+
+  #reserve(bytes: number): void {
+    if (this.#kernel.memory.buffer.byteLength > MOST_SPARE * bytes) this.#kernel = openKernel();
+    const { memory } = this.#kernel;
+    const missing = bytes - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
+  }
+
+  #view(start: number, bytes: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#kernel.memory.buffer as ArrayBuffer, start, bytes);
+  }
+}
+
+/** A plan as the kernel reads it; input positions are `stride` bytes apart. */
+function packPlan({ starts, counts, weights, taps }: AxisPlan, stride: number): Int32Array {
+  const lower = (1 << LOWER_BITS) - 1;
+  const words: number[] = [];
+  for (const [position, start] of starts.entries()) {
+    const first = position * taps;
+    const end = first + (counts[position] as number);
+    words.push(start * stride, Math.ceil((end - first) / 2));
+    for (let tap = first; tap < end; tap += 2) {
+      const weight = weights[tap] as number;
+      const next = tap + 1 < end ? (weights[tap + 1] as number) : 0;
+      words.push((weight >> LOWER_BITS) | ((next >> LOWER_BITS) << 16));
+      words.push((weight & lower) | ((next & lower) << 16));
+    }
+  }
+  return Int32Array.from(words);
 }
 
 /** YOLOX's padding. */
@@ -102,18 +196,24 @@ export class Letterboxer {
     this.height = height;
   }
 
-  /** Write (height, width, 3) RGB into `output` from (inputHeight, inputWidth, 4) RGBA. */
-  resize(rgba: Uint8Array, inputWidth: number, inputHeight: number, output: Uint8Array): void {
+  /** (inputHeight, inputWidth, 4): where the next image's RGBA goes. Holds until the next call. */
+  room(inputWidth: number, inputHeight: number): Uint8Array<ArrayBuffer> {
     const inner = letterboxSize(inputWidth, inputHeight, this.width, this.height);
     if (inner.width !== this.#resizer.width || inner.height !== this.#resizer.height) {
       this.#resizer = new Resizer(inner.width, inner.height);
       this.#inner = new Uint8Array(inner.width * inner.height * 3);
     }
-    this.#resizer.resize(rgba, inputWidth, inputHeight, this.#inner);
+    return this.#resizer.room(inputWidth, inputHeight);
+  }
+
+  /** Write (height, width, 3) RGB into `output` from the image in `room`. */
+  resize(output: Uint8Array): void {
+    const { width, height } = this.#resizer;
+    this.#resizer.resize(this.#inner);
     output.fill(LETTERBOX_GREY);
-    for (let row = 0; row < inner.height; row++) {
-      const from = row * inner.width * 3;
-      output.set(this.#inner.subarray(from, from + inner.width * 3), row * this.width * 3);
+    for (let row = 0; row < height; row++) {
+      const from = row * width * 3;
+      output.set(this.#inner.subarray(from, from + width * 3), row * this.width * 3);
     }
   }
 }
@@ -134,84 +234,4 @@ export function letterboxSize(
     return { width, height: Math.max(1, Math.floor((imageHeight * width) / imageWidth)) };
   }
   return { width: Math.max(1, Math.floor((imageWidth * height) / imageHeight)), height };
-}
-
-// The loops below run a few million times a frame: flat, in 32-bit integers (Math.imul and |0 keep
-// the engine from doubles), and without clipping, since the weights are >= 0 and sum to 2^22 within
-// a few units, so that no sum can round past 255.
-
-function dropAlpha(rgba: Uint8Array, rgb: Uint8Array, pixels: number): void {
-  for (let pixel = 0, from = 0, to = 0; pixel < pixels; pixel++, from += 4, to += 3) {
-    rgb[to] = rgba[from] as number;
-    rgb[to + 1] = rgba[from + 1] as number;
-    rgb[to + 2] = rgba[from + 2] as number;
-  }
-}
-
-function resizeColumns(
-  rgba: Uint8Array,
-  inputWidth: number,
-  inputHeight: number,
-  rgb: Uint8Array,
-  plan: AxisPlan,
-): void {
-  const { starts, counts, weights, taps } = plan;
-  const outputWidth = starts.length;
-  let to = 0;
-  for (let row = 0; row < inputHeight; row++) {
-    const rowStart = row * inputWidth;
-    for (let column = 0; column < outputWidth; column++) {
-      let red = HALF;
-      let green = HALF;
-      let blue = HALF;
-      let from = (rowStart + (starts[column] as number)) << 2;
-      let tap = column * taps;
-      for (const end = tap + (counts[column] as number); tap < end; tap++, from += 4) {
-        const weight = weights[tap] as number;
-        red = (red + Math.imul(rgba[from] as number, weight)) | 0;
-        green = (green + Math.imul(rgba[from + 1] as number, weight)) | 0;
-        blue = (blue + Math.imul(rgba[from + 2] as number, weight)) | 0;
-      }
-      rgb[to] = red >> PRECISION_BITS;
-      rgb[to + 1] = green >> PRECISION_BITS;
-      rgb[to + 2] = blue >> PRECISION_BITS;
-      to += 3;
-    }
-  }
-}
-
-function resizeRows(from: Uint8Array, rowBytes: number, to: Uint8Array, plan: AxisPlan): void {
-  const { starts, counts, weights, taps } = plan;
-  const wholeBytes = rowBytes - (rowBytes % 4);
-  for (let row = 0; row < starts.length; row++) {
-    const firstTap = row * taps;
-    const lastTap = firstTap + (counts[row] as number);
-    const firstByte = (starts[row] as number) * rowBytes;
-    const output = row * rowBytes;
-    // Four neighbours at once: half the time of one by one.
-    for (let offset = 0; offset < wholeBytes; offset += 4) {
-      let sum0 = HALF;
-      let sum1 = HALF;
-      let sum2 = HALF;
-      let sum3 = HALF;
-      for (let tap = firstTap, at = firstByte + offset; tap < lastTap; tap++, at += rowBytes) {
-        const weight = weights[tap] as number;
-        sum0 = (sum0 + Math.imul(from[at] as number, weight)) | 0;
-        sum1 = (sum1 + Math.imul(from[at + 1] as number, weight)) | 0;
-        sum2 = (sum2 + Math.imul(from[at + 2] as number, weight)) | 0;
-        sum3 = (sum3 + Math.imul(from[at + 3] as number, weight)) | 0;
-      }
-      to[output + offset] = sum0 >> PRECISION_BITS;
-      to[output + offset + 1] = sum1 >> PRECISION_BITS;
-      to[output + offset + 2] = sum2 >> PRECISION_BITS;
-      to[output + offset + 3] = sum3 >> PRECISION_BITS;
-    }
-    for (let offset = wholeBytes; offset < rowBytes; offset++) {
-      let sum = HALF;
-      for (let tap = firstTap, at = firstByte + offset; tap < lastTap; tap++, at += rowBytes) {
-        sum = (sum + Math.imul(from[at] as number, weights[tap] as number)) | 0;
-      }
-      to[output + offset] = sum >> PRECISION_BITS;
-    }
-  }
 }

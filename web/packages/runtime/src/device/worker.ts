@@ -74,11 +74,11 @@ async function detect(request: Request & { kind: "detect" }, opened: Opened): Pr
   const { frame, motion } = request;
   const start = performance.now();
   const size = shownSize(frame);
-  const image = await readAndClose(frame);
+  const image = await readAndClose(frame, resizer);
   const { rgba, width, height } = image;
   if (motion !== null) gate.factor = motion.factor;
   const hasMoved = motion === null || gate.hasMoved(rgba, width, height, motion.timeS);
-  if (hasMoved) resizer.resize(rgba, width, height, engine.input);
+  if (hasMoved) resizer.resize(engine.input);
   const ready = performance.now();
   const outputs = hasMoved ? await engine.run() : null;
   const inferred = performance.now();
@@ -102,9 +102,9 @@ async function detect(request: Request & { kind: "detect" }, opened: Opened): Pr
  * Its pixels. A camera has but a few frames: none is held during the inference, where the worker
  * may hang or be ended.
  */
-async function readAndClose(frame: Frame): Promise<RgbaImage> {
+async function readAndClose(frame: Frame, resizer: Resizer | Letterboxer): Promise<RgbaImage> {
   try {
-    return await reader.read(frame);
+    return await reader.read(frame, (width, height) => resizer.room(width, height));
   } finally {
     frame.close();
   }
