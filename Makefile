@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
-STATIC := src/sightline/server/static/index.html
+STATIC := src/sightline/server/static/embed/index.html  # what is built last
 export SIGHTLINE_SHARED ?= ../shared
 export SIGHTLINE_MODELS ?= $(wildcard $(SIGHTLINE_SHARED)/models)
 

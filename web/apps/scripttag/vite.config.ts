@@ -23,7 +23,10 @@ export default defineConfig({
           TAGS.map((name) => [name, resolve(import.meta.dirname, `src/${name}.ts`)]),
         ),
       },
+      // The runtime that the live page's build has put there: it lies there once.
+      external: ["@sightline/web"],
       output: {
+        paths: { "@sightline/web": "../sightline.js" },
         entryFileNames: ({ name }) =>
           TAGS.includes(name) ? "static/[name].js" : "assets/[name]-[hash].js",
         // A classic script's names are the page's: two tags would collide.
