@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
-STATIC := src/sightline/server/static/embed/index.html  # what is built last
+# What is built last.
+STATIC := src/sightline/server/static/embed/index.html
 export SIGHTLINE_SHARED ?= ../shared
 export SIGHTLINE_MODELS ?= $(wildcard $(SIGHTLINE_SHARED)/models)
 

@@ -8,7 +8,8 @@ then the time between two results is inference and what else a frame costs ("bey
 Longest gap: between two animation frames of the page's main thread, after warming up; beside it
 the same page doing nothing, which is what the machine's other work costs. Longest task: the most
 processor time that the main thread spent at one stretch, which other work cannot lengthen. Bare:
-onnxruntime-web's session.run alone in the page's own worker, while the clip goes on playing.
+onnxruntime-web's session.run alone in the page's own worker, one at a time between the page's
+frames, so that all else goes on; back to back: while no frame is looked at, or painted.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-backgroun
 COCO_MODELS = ("deimv2-atto", "deimv2-femto")
 WARM_UP_S = 4
 TRACE_S = 4
-BARE_RUNS = 30
+BARE_RUNS = 40
+BARE_PAUSE_S = 0.25
 
 # Left to itself on the page; `gaps` are the milliseconds between two animation frames.
 WATCH_GAPS = """() => {
@@ -55,10 +57,10 @@ def main() -> None:
     args = parser.parse_args()
     print(
         "| model | threads | frames/s | latency p50 ms | inference p50 ms | bare p50 ms | ratio "
-        "| preprocessing p50 ms | beyond inference ms | page frames/s | longest gap ms "
-        "| idle page's | longest task CPU ms | load |"
+        "| back to back p50 ms | preprocessing p50 ms | beyond inference ms | page frames/s "
+        "| longest gap ms | idle page's | longest task CPU ms | load |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         clip = make_clip(Path(folder) / "clip.webm")
         bundles = args.models or [make_coco_bundle(name, Path(folder)) for name in COCO_MODELS]
@@ -117,13 +119,15 @@ def row(browser: Browser, url: str, name: str, threads: int, seconds: float) -> 
     """One line of the table: an idle page and a working one, each watched for so many seconds."""
     idle = watch(browser, f"{url}?threads={threads}", "state === 'ready'", seconds)
     busy = watch(browser, f"{url}?source=sample&threads={threads}", "framesDetected > 2", seconds)
-    stats, bare = busy["stats"], statistics.median(busy["bare"])
+    stats = busy["stats"]
+    bare, inference = statistics.median(busy["bare"]), statistics.median(busy["inference"])
     # Where frames were replaced, the next always waited: nothing else filled the time.
     is_full = stats["framesReplaced"] > stats["framesDetected"] / 10
     beyond = f"{1000 / busy['rate'] - stats['inferenceMs']:.1f}" if is_full else "not full"
     return (
         f"| {name} | {threads} | {busy['rate']:.1f} | {stats['latencyMs']:.0f} "
-        f"| {stats['inferenceMs']:.1f} | {bare:.1f} | {stats['inferenceMs'] / bare:.2f} "
+        f"| {inference:.1f} | {bare:.1f} | {inference / bare:.2f} "
+        f"| {statistics.median(busy['back_to_back']):.1f} "
         f"| {stats['preprocessMs']:.1f} | {beyond} "
         f"| {1000 * len(busy['gaps']) / sum(busy['gaps']):.0f} "
         f"| {max(busy['gaps']):.0f} | {max(idle['gaps']):.0f} | {busy['longest_task']:.1f} "
@@ -145,9 +149,21 @@ def watch(browser: Browser, url: str, started: str, seconds: float) -> dict[str,
     seen: dict[str, Any] = page.evaluate("({stats: window.sightline.stats, gaps: window.gaps})")
     seen["rate"] = (seen["stats"]["framesDetected"] - before) / (time.monotonic() - start)
     seen["longest_task"] = longest_task(browser, page)
-    seen["bare"] = page.evaluate(f"window.sightline.measure({BARE_RUNS})")
+    if seen["stats"]["framesDetected"] > 0:
+        seen |= measure_bare(page)
     context.close()
     return seen
+
+
+def measure_bare(page: Page) -> dict[str, list[float]]:
+    """Milliseconds: of the page's inferences (its medians), of bare ones between, and of a row."""
+    bare, inference = [], []
+    for _ in range(BARE_RUNS):
+        bare += page.evaluate("window.sightline.measure(1)")
+        page.wait_for_timeout(BARE_PAUSE_S * 1000)
+        inference.append(page.evaluate("window.sightline.stats.inferenceMs"))
+    row = page.evaluate(f"window.sightline.measure({BARE_RUNS})")
+    return {"bare": bare, "inference": inference, "back_to_back": row}
 
 
 def longest_task(browser: Browser, page: Page) -> float:
