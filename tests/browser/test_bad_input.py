@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Playwright, Route
+from tests.browser.bare_tab import bare_tab
 from tests.browser.conftest import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+# When the tab is hidden, and when it is seen again.
+SEE_WHAT_IS_SHOWN = """
+window.shown = [];
+document.addEventListener('visibilitychange', () => shown.push(window.sightline.lastResult));
+"""
 MANIFEST = "**/manifest.json"
 GRAPH = "**/model.onnx"
 
@@ -203,19 +209,46 @@ def test_a_browser_without_simd_is_told_so(
         launched.close()
 
 
-def test_what_was_shown_before_the_page_was_hidden_is_gone_when_it_is_seen_again(
-    live: Callable[..., LivePage],
+@pytest.mark.parametrize("run", ["device", "websocket", "webrtc"])
+def test_a_hidden_tab_rests_and_goes_on_when_it_is_seen_again(
+    chromium_path: str,
+    browser_flags: tuple[str, ...],
+    server_url: str,
+    tmp_path: Path,
+    run: str,
 ) -> None:
-    page = live().open("?source=sample").until_ready()
-    page.until_found()
-    # A browser under test keeps every page visible: the event is what it sends then.
-    hidden, seen = page.page.evaluate(
-        "() => { document.dispatchEvent(new Event('visibilitychange'));"
-        " return [window.sightline.lastResult, window.sightline.stats.framesDetected]; }"
-    )
-    assert hidden is None
-    page.until(f"window.sightline.stats.framesDetected > {seen}")
-    page.until_found()
+    url = f"{server_url}?source=sample&run={run}"
+    with bare_tab(chromium_path, browser_flags, tmp_path, url) as tab:
+        tab.until("window.sightline?.lastResult?.detections.length > 0")
+        tab.evaluate(SEE_WHAT_IS_SHOWN)
+        tab.hide()
+        time.sleep(1)  # what was under way has come
+        seen = tab.evaluate("window.sightline.stats.framesDetected")
+        time.sleep(2)
+        if run != "webrtc":  # a stream is sent on
+            assert tab.evaluate("window.sightline.stats.framesDetected") <= seen + 2
+        tab.show()
+        assert tab.evaluate("window.shown") == [None, None]
+        tab.until(f"window.sightline.stats.framesDetected > {seen} + 5")
+        tab.until("window.sightline.lastResult?.detections.length > 0")
+        assert not tab.evaluate("document.querySelector('#problem').checkVisibility()")
+
+
+@pytest.mark.parametrize("pages", [150, 270])  # of 64 KiB: too few to load atto, to run it
+def test_a_model_that_needs_more_memory_than_there_is_is_told_of(
+    playwright: Playwright,
+    chromium_path: str,
+    browser_flags: tuple[str, ...],
+    page_in: Callable[..., LivePage],
+    pages: int,
+) -> None:
+    flags = [*browser_flags, f"--js-flags=--wasm-max-mem-pages={pages}"]
+    launched = playwright.chromium.launch(executable_path=chromium_path, args=flags)
+    try:
+        page = page_in(launched).open("?source=sample")
+        assert "There is too little memory" in page.problem()
+    finally:
+        launched.close()
 
 
 def test_a_page_loaded_again_and_again_leaves_nothing_at_the_server(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -263,7 +265,7 @@ def test_nothing_is_computed_where_nothing_moves(lab: Lab) -> None:
     assert results[-1] == [True, 0]
 
 
-def test_webgpu_is_checked_and_finds_what_wasm_finds(
+def test_webgpu_finds_what_wasm_finds_and_its_loss_goes_unnoticed(
     lab_at: Callable[..., Lab], software_gpu: Browser, atto_url: str, bear: Path
 ) -> None:
     lab = lab_at(atto_url, software_gpu).show(bear)
@@ -273,9 +275,20 @@ def test_webgpu_is_checked_and_finds_what_wasm_finds(
     assert lab.page.evaluate("lab.backends") == ["webgpu"]
     lab.until_workers(1)
     assert_alike(lab.detect(), expected)
-    lab.in_worker(KILL)
+    crash_gpu(software_gpu)
+    lab.show(bear)  # the canvas was lost with it
     assert_alike(lab.detect(), expected)
     assert lab.page.evaluate("lab.backends") == ["webgpu", "wasm"]
+    assert "GPU was lost" in lab.report()[-1]["problem"]
+
+
+def crash_gpu(inside: Browser) -> None:
+    """End the browser's GPU process, as a driver's fault does; the browser starts another."""
+    session = inside.new_browser_cdp_session()
+    for process in session.send("SystemInfo.getProcessInfo")["processInfo"]:
+        if process["type"] == "GPU":
+            os.kill(process["id"], signal.SIGKILL)
+    session.detach()
 
 
 # To a page this software looks like a graphics card.
