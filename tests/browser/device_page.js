@@ -8,7 +8,9 @@ async function pictureOf(photoUrl, width, height) {
   const canvas = document.createElement("canvas");
   canvas.width = width ?? photo.naturalWidth;
   canvas.height = height ?? photo.naturalHeight;
-  canvas.getContext("2d").drawImage(photo, 0, 0, canvas.width, canvas.height);
+  // In memory, where no crash of the GPU takes it away.
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(photo, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
 
