@@ -29,6 +29,7 @@ export default defineConfig({
       },
       preserveEntrySignatures: "exports-only",
       output: {
+        keepNames: true, // an error's is shown in consoles
         // These names are ones that other pages import: no hash.
         entryFileNames: ({ name }) =>
           name.startsWith("sightline") ? "[name].js" : "assets/[name]-[hash].js",

@@ -67,7 +67,11 @@ export default defineConfig({
         package: resolve(here, "src/package.ts"),
       },
       preserveEntrySignatures: "exports-only",
-      output: { entryFileNames: "[name].js", comments: { legal: false, annotation: true } },
+      output: {
+        keepNames: true, // an error's is shown in consoles
+        entryFileNames: "[name].js",
+        comments: { legal: false, annotation: true },
+      },
     },
   },
 });

@@ -94,6 +94,8 @@ export class VideoWatch {
   /** Everything that is known of the frame on display. */
   #sighting: Omit<Sighting, "picture"> | null = null;
   #shown: WatchResult | null = null;
+  /** The setting that was compared with what the model knows. */
+  #checkedLabels: readonly string[] | null = null;
 
   /** `overlay`: to be drawn on, or null. Throws ConfigInvalid for settings that mean nothing. */
   constructor(
@@ -161,6 +163,7 @@ export class VideoWatch {
   /** Have this find the objects from now on. The former engine stays the caller's, to close. */
   setEngine(engine: Engine | null): void {
     this.#engine = engine;
+    this.#checkedLabels = null;
     this.#forget();
     this.clear();
     this.#askForScores();
@@ -233,6 +236,7 @@ export class VideoWatch {
   }
 
   #take({ result, capturedAt, picture }: Sighting): void {
+    this.#checkLabels();
     const known = this.#sighting;
     const held = result.isStill && known !== null ? known.result.detections : result.detections;
     const detections = result.isStill ? held : this.#follow(result.detections, capturedAt);
@@ -248,6 +252,17 @@ export class VideoWatch {
       this.#tell(this.#counter.update(shown.detections, shown.width, shown.height, capturedAt));
     }
     this.#listener.onResult?.(shown);
+  }
+
+  /** A misspelled label shows nothing, for ever: said once. */
+  #checkLabels(): void {
+    const { labels } = this.#settings;
+    const known = this.#engine?.labels ?? []; // a server's come with its first answer
+    if (labels === null || labels === this.#checkedLabels || known.length === 0) return;
+    this.#checkedLabels = labels;
+    const unknown = labels.filter((label) => !known.includes(label));
+    if (unknown.length === 0) return;
+    console.warn(`Sightline: the model knows no ${unknown.join(", no ")}, but ${known.join(", ")}`);
   }
 
   /** The detections with their objects' numbers, and boxes that do not tremble. */
