@@ -6,6 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 # What is built last.
 STATIC := src/sightline/server/static/embed/index.html
+# A file's tests stay together, since they share what they make. Chromium uses both cores by itself.
+PARALLEL := -n 2 --dist loadfile
 export SIGHTLINE_SHARED ?= ../shared
 export SIGHTLINE_MODELS ?= $(wildcard $(SIGHTLINE_SHARED)/models)
 
@@ -17,11 +19,11 @@ quickstart: $(VENV)/.train $(STATIC)  ## draw, train, evaluate, open the live pa
 test: $(VENV)/.dev $(STATIC) browser lint  ## everything, the browser included
 	$(BIN)/python hatch_build.py npm run check
 	$(BIN)/python hatch_build.py npm test
-	$(BIN)/python -m pytest --ignore tests/browser
+	$(BIN)/python -m pytest --ignore tests/browser $(PARALLEL)
 	$(BIN)/python -m pytest tests/browser  # of its own: Playwright keeps an event loop running
 
 check: $(VENV)/.dev lint  ## the fast loop: lint, types, quick tests
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
+	$(BIN)/python -m pytest -q -m "not slow and not browser" $(PARALLEL)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks tools hatch_build.py
