@@ -131,6 +131,7 @@ export class Resizer {
 
   #plan(inputWidth: number, inputHeight: number): void {
     const { width, height } = this;
+    this.#inputWidth = 0; // no plan holds any more, should there be no memory for this one
     const columns = packPlan(planAxis(inputWidth, width), 4);
     const rows = packPlan(planAxis(inputHeight, height), width * 3);
     let end = 0;
