@@ -8,8 +8,9 @@ then the time between two results is inference and what else a frame costs ("bey
 Longest gap: between two animation frames of the page's main thread, after warming up; beside it
 the same page doing nothing, which is what the machine's other work costs. Longest task: the most
 processor time that the main thread spent at one stretch, which other work cannot lengthen. Bare:
-onnxruntime-web's session.run alone in the page's own worker, one at a time between the page's
-frames, so that all else goes on; back to back: while no frame is looked at, or painted.
+onnxruntime-web's session.run alone in the page's own worker, one run after another while the clip
+goes on playing, so that no frame is painted. Between frames: the same, one at a time while the page
+goes on with all it does, which shows what it costs to share the cores with that.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main() -> None:
     args = parser.parse_args()
     print(
         "| model | threads | frames/s | latency p50 ms | inference p50 ms | bare p50 ms | ratio "
-        "| back to back p50 ms | preprocessing p50 ms | beyond inference ms | page frames/s "
+        "| between frames p50 ms | preprocessing p50 ms | beyond inference ms | page frames/s "
         "| longest gap ms | idle page's | longest task CPU ms | load |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
@@ -120,14 +121,14 @@ def row(browser: Browser, url: str, name: str, threads: int, seconds: float) -> 
     idle = watch(browser, f"{url}?threads={threads}", "state === 'ready'", seconds)
     busy = watch(browser, f"{url}?source=sample&threads={threads}", "framesDetected > 2", seconds)
     stats = busy["stats"]
-    bare, inference = statistics.median(busy["bare"]), statistics.median(busy["inference"])
+    bare, between = statistics.median(busy["bare"]), statistics.median(busy["between"])
     # Where frames were replaced, the next always waited: nothing else filled the time.
     is_full = stats["framesReplaced"] > stats["framesDetected"] / 10
     beyond = f"{1000 / busy['rate'] - stats['inferenceMs']:.1f}" if is_full else "not full"
     return (
         f"| {name} | {threads} | {busy['rate']:.1f} | {stats['latencyMs']:.0f} "
-        f"| {inference:.1f} | {bare:.1f} | {inference / bare:.2f} "
-        f"| {statistics.median(busy['back_to_back']):.1f} "
+        f"| {stats['inferenceMs']:.1f} | {bare:.1f} | {stats['inferenceMs'] / bare:.2f} "
+        f"| {between:.1f} "
         f"| {stats['preprocessMs']:.1f} | {beyond} "
         f"| {1000 * len(busy['gaps']) / sum(busy['gaps']):.0f} "
         f"| {max(busy['gaps']):.0f} | {max(idle['gaps']):.0f} | {busy['longest_task']:.1f} "
@@ -156,14 +157,12 @@ def watch(browser: Browser, url: str, started: str, seconds: float) -> dict[str,
 
 
 def measure_bare(page: Page) -> dict[str, list[float]]:
-    """Milliseconds: of the page's inferences (its medians), of bare ones between, and of a row."""
-    bare, inference = [], []
+    """Milliseconds of runs of the graph: between the page's frames, and one after another."""
+    between = []
     for _ in range(BARE_RUNS):
-        bare += page.evaluate("window.sightline.measure(1)")
+        between += page.evaluate("window.sightline.measure(1)")
         page.wait_for_timeout(BARE_PAUSE_S * 1000)
-        inference.append(page.evaluate("window.sightline.stats.inferenceMs"))
-    row = page.evaluate(f"window.sightline.measure({BARE_RUNS})")
-    return {"bare": bare, "inference": inference, "back_to_back": row}
+    return {"between": between, "bare": page.evaluate(f"window.sightline.measure({BARE_RUNS})")}
 
 
 def longest_task(browser: Browser, page: Page) -> float:

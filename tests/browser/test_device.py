@@ -324,6 +324,7 @@ def test_webgpu_that_is_slower_is_tried_once_and_not_used(
 def test_without_a_gpu_webgpu_is_refused_with_the_reason(lab: Lab) -> None:
     error = lab.failure(ATTO, backend="webgpu")
     assert error["code"] == "backend-unsupported"
+    assert error["name"] == "BackendUnsupported", "builds keep the names that consoles show"
     assert "no WebGPU adapter" in error["message"]
     lab.until_workers(0)
 

@@ -206,13 +206,10 @@ def test_a_new_version_is_taken_whole_on_the_next_visit(
     between.until_ready()
     assert between.page.evaluate("window.sightline.stats.model") == "deimv2-atto"
     between.page.close()
-    for _ in range(5):  # what was closed may still be counted for a moment
-        first.page.reload()
-        until_begun(first)
-        first.until_ready()
-        if first.page.evaluate("window.sightline.stats.model") == "renamed":
-            break
-    assert first.page.evaluate("window.sightline.stats.model") == "renamed"
+    first.page.reload()
+    until_begun(first)
+    first.until("window.sightline.stats.model === 'renamed'")
+    first.until_ready()
     server.close()
     kept = [name for name in first.page.evaluate("caches.keys()") if name.startswith("sightline ")]
     assert len(kept) == 1, "the former version's files are gone"

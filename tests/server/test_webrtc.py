@@ -367,8 +367,8 @@ def test_200_peers_that_vanish(
     start: Start, quarters: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half of them in the middle of it, half before they connect: nothing of them is left."""
-    monkeypatch.setattr(peers, "IDLE_S", 3.0)
-    monkeypatch.setattr(peers, "CONNECT_S", 10.0)
+    monkeypatch.setattr(peers, "IDLE_S", 1.0)
+    monkeypatch.setattr(peers, "CONNECT_S", 5.0)
 
     async def vanish(client: httpx.Client, number: int) -> None:
         if number % 2:
